@@ -93,4 +93,6 @@ def wait_for(
     except Interrupted:
         raise
     except KeyboardInterrupt:
-        raise Interrupted(f"You stopped the wait for {what}. Nothing was undone; run the step again to go on.") from None
+        raise Interrupted(
+            f"You stopped the wait for {what}. Nothing was undone; run the step again to go on."
+        ) from None
