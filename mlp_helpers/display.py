@@ -40,9 +40,9 @@ def is_watched() -> bool:
         return os.environ["MLP_UI"] == "rich"
     if "IPython" not in sys.modules:
         return False
-    from IPython import get_ipython  # type: ignore[attr-defined]
+    from IPython import get_ipython
 
-    kernel = getattr(get_ipython(), "kernel", None)  # type: ignore[no-untyped-call]
+    kernel = getattr(get_ipython(), "kernel", None)
     return kernel is not None and bool((kernel.get_parent("shell").get("content") or {}).get("allow_stdin"))
 
 

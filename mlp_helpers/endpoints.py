@@ -108,7 +108,7 @@ class SandboxEndpoints:
         if given and not Path(given).resolve().is_relative_to(home):
             raise MixedWorldsError(
                 "Real credentials and the sandbox do not go together.",
-                why="GOOGLE_APPLICATION_CREDENTIALS names a file outside of the sandbox while mlp.yaml says world: sandbox.",
+                why="GOOGLE_APPLICATION_CREDENTIALS names another file than the sandbox's; mlp.yaml says sandbox.",
                 fix="unset GOOGLE_APPLICATION_CREDENTIALS, or set world: google-cloud in mlp.yaml",
             )
 
@@ -267,7 +267,7 @@ class GoogleCloudEndpoints:
     def project_number(self, project: str) -> str:
         from google.auth.transport.requests import AuthorizedSession
 
-        session = AuthorizedSession(self._credentials())
+        session = AuthorizedSession(self._credentials())  # type: ignore[no-untyped-call]
         answer = session.get(f"https://cloudresourcemanager.googleapis.com/v1/projects/{project}", timeout=30)
         if not answer.ok:
             raise ConfigError(

@@ -33,7 +33,8 @@ class Identities:
         self._connection = sqlite3.connect(database, check_same_thread=False, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute(
-            "CREATE TABLE IF NOT EXISTS identities (email TEXT PRIMARY KEY, groups TEXT, is_admin INTEGER, token TEXT UNIQUE)"
+            "CREATE TABLE IF NOT EXISTS identities "
+            "(email TEXT PRIMARY KEY, groups TEXT, is_admin INTEGER, token TEXT UNIQUE)"
         )
 
     def authenticate(self, token: str) -> Identity | None:
