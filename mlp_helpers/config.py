@@ -139,7 +139,7 @@ class RayConfig(_Model):
 
     workers: Annotated[int, Field(ge=0, le=100)] = 1
     max_workers: Annotated[int, Field(ge=0, le=100)] = 4
-    worker_cpu: Quantity = "1"
+    worker_cpu: Quantity = "2"
     worker_memory: Quantity = "2Gi"
     head_cpu: Quantity = "1"
     head_memory: Quantity = "4Gi"

@@ -1,0 +1,217 @@
+"""Run the notebooks in order, headless: parameters checked first, a limit per notebook, a summary and a report."""
+
+from __future__ import annotations
+
+import ast
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlp_helpers.display import Progress
+from mlp_helpers.errors import ConfigError
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+CELL_SECONDS = 900  # one cell; Terraform against Google Cloud takes longest and has a longer limit of its own
+MOST_OUTPUT_LINES = 200
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One name in a notebook's `parameters` cell."""
+
+    name: str
+    type: str
+    default: object
+    help: str
+
+
+@dataclass
+class NotebookRun:
+    """How one notebook went.
+
+    Args:
+        status: passed, failed, or not run.
+        error: The failing cell's message, in the helper's own words.
+    """
+
+    notebook: str
+    status: str = "not run"
+    seconds: float = 0.0
+    error: str = ""
+
+
+@dataclass
+class WorkbookRun:
+    """How the whole workbook went; what `summary.json` holds."""
+
+    folder: Path
+    started: str
+    parameters: dict[str, object]
+    notebooks: list[NotebookRun] = field(default_factory=list)
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether every notebook ran to its end."""
+        return all(each.status == "passed" for each in self.notebooks)
+
+    def write(self) -> None:
+        """Write summary.json."""
+        content = {
+            "status": "passed" if self.is_passed else "failed",
+            "started": self.started,
+            "seconds": round(sum(each.seconds for each in self.notebooks), 1),
+            "parameters": self.parameters,
+            "notebooks": [asdict(each) for each in self.notebooks],
+        }
+        (self.folder / "summary.json").write_text(json.dumps(content, indent=2) + "\n")
+
+
+def select_notebooks(*, first: str = "", last: str = "", only: Sequence[str] = ()) -> list[Path]:
+    """The notebooks in their order, from one to another or only some; each is named by its number or its name.
+
+    Raises:
+        ConfigError: A name fits no notebook.
+    """
+    every = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+
+    def find(name: str) -> int:
+        fits = [index for index, path in enumerate(every) if path.stem == name or path.stem.startswith(f"{name}_")]
+        if not fits:
+            known = ", ".join(path.stem for path in every)
+            raise ConfigError(f"There is no notebook {name!r}.", why=f"There are: {known}.", fix="mlp run --from 04")
+        return fits[0]
+
+    if only:
+        return [every[find(name)] for name in only]
+    return every[find(first) if first else 0 : (find(last) + 1) if last else None]
+
+
+def read_parameters(notebook: Path) -> dict[str, Parameter]:
+    """The names, types and defaults in a notebook's `parameters` cell, read without running it."""
+    cells = json.loads(notebook.read_text())["cells"]
+    source = next(
+        ("".join(cell["source"]) for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])), ""
+    )
+    comments = [line.partition("#")[2].strip() for line in source.splitlines()]
+    found = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+            name = node.target.id
+            found[name] = Parameter(
+                name, ast.unparse(node.annotation), ast.literal_eval(node.value), comments[node.lineno - 1]
+            )
+    return found
+
+
+def check_parameters(notebooks: Sequence[Path], given: Mapping[str, str]) -> dict[Path, dict[str, object]]:
+    """Give each notebook the parameters that it knows, in the types it asks for; before any kernel starts.
+
+    Raises:
+        ConfigError: No selected notebook knows a name, or a value has the wrong type.
+    """
+    known = {path: read_parameters(path) for path in notebooks}
+    for name in given:
+        if not any(name in parameters for parameters in known.values()):
+            names = sorted({each for parameters in known.values() for each in parameters})
+            raise ConfigError(
+                f"No selected notebook has a parameter {name!r}.",
+                why=f"They have: {', '.join(names)}.",
+                fix="-p workers=2",
+            )
+    return {
+        path: {name: _typed(parameters[name], value) for name, value in given.items() if name in parameters}
+        for path, parameters in known.items()
+    }
+
+
+def _typed(parameter: Parameter, value: str) -> object:
+    try:
+        match parameter.type:
+            case "int":
+                return int(value)
+            case "float":
+                return float(value)
+            case "bool":
+                return {"true": True, "false": False}[value.lower()]
+    except (ValueError, KeyError):
+        raise ConfigError(
+            f"The parameter {parameter.name} = {value!r} is no {parameter.type}.",
+            why=parameter.help or "Its notebook annotates it so.",
+            fix=f"-p {parameter.name}={str(parameter.default).lower()}",
+        ) from None
+    return value
+
+
+def run_workbook(
+    notebooks: Sequence[Path], out: Path, parameters: Mapping[Path, Mapping[str, object]], *, keep_going: bool = False
+) -> WorkbookRun:
+    """Execute notebooks one after another, each in a kernel of its own.
+
+    Args:
+        out: Folder for the executed notebooks, `summary.json` and `report.html`; created.
+        parameters: What `check_parameters` returned.
+        keep_going: Whether to run the rest after one failed.
+    """
+    from mlp_helpers.workbook_report import write_report
+
+    out.mkdir(parents=True, exist_ok=True)
+    shown = {name: value for each in parameters.values() for name, value in each.items()}
+    run = WorkbookRun(out, time.strftime("%Y-%m-%dT%H:%M:%S%z"), shown)
+    run.notebooks = [NotebookRun(path.stem) for path in notebooks]
+    try:
+        for path, result in zip(notebooks, run.notebooks, strict=True):
+            with Progress(path.stem) as progress:
+                _execute(path, out / path.name, dict(parameters.get(path, {})), result, progress)
+            run.write()
+            if result.status == "failed" and not keep_going:
+                break
+    finally:
+        run.write()
+        write_report(run)
+    return run
+
+
+def _execute(
+    source: Path, target: Path, parameters: dict[str, object], result: NotebookRun, progress: Progress
+) -> None:
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    from mlp_helpers import workbook_engine
+
+    workbook_engine.register()
+    started = time.monotonic()
+    progress.update("starting its kernel")
+    try:
+        papermill.execute_notebook(
+            str(source),
+            str(target),
+            parameters=parameters,
+            engine_name=workbook_engine.NAME,
+            kernel_name="python3",
+            progress_bar=False,
+            execution_timeout=CELL_SECONDS,
+            cwd=str(source.parent.parent),
+            watcher=progress,
+        )
+        result.status = "passed"
+    except PapermillExecutionError as error:
+        result.status, result.error = "failed", f"{error.ename}: {error.evalue}"
+        print(result.error, flush=True)
+    except KeyboardInterrupt:
+        result.status, result.error = "stopped", "Stopped by you."
+        raise
+    except Exception as error:  # a dead kernel, a cell over its limit: the next notebooks and the report go on
+        result.status, result.error = "failed", f"{type(error).__name__}: {error}"
+        print(result.error, flush=True)
+    finally:
+        result.seconds = round(time.monotonic() - started, 1)
+
+
+def executed_cells(notebook: Path) -> dict[str, Any]:
+    """An executed notebook as the report reads it."""
+    content: dict[str, Any] = json.loads(notebook.read_text())
+    return content
