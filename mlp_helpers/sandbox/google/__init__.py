@@ -1,0 +1,1 @@
+"""Google's control planes on this machine: one HTTP port for every service, one gRPC port for GKE."""

@@ -1,0 +1,47 @@
+"""Who is let in: the token, the project, the API that must be enabled, the IAM permission. Every service asks here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mlp_helpers.sandbox.google.errors import permission_denied, unauthenticated
+from mlp_helpers.sandbox.google.policies import Policy, allows
+from mlp_helpers.sandbox.google.resourcemanager.errors import consumer_invalid
+from mlp_helpers.sandbox.google.resourcemanager.store import Project, ProjectStore
+from mlp_helpers.sandbox.google.serviceusage.catalog import CATALOG
+from mlp_helpers.sandbox.google.serviceusage.errors import service_disabled
+from mlp_helpers.sandbox.google.serviceusage.store import ServiceStore
+from mlp_helpers.sandbox.identities import Identities, Identity
+
+
+class Admission:
+    """The questions that a service asks before it answers a call."""
+
+    def __init__(self, identities: Identities, projects: ProjectStore, services: ServiceStore) -> None:
+        self._identities, self.projects, self.services = identities, projects, services
+
+    def identify(self, headers: Mapping[str, str]) -> Identity:
+        """The caller behind the bearer token, or 401."""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        identity = self._identities.authenticate(token.strip()) if scheme.lower() == "bearer" else None
+        if identity is None:
+            raise unauthenticated()
+        return identity
+
+    def project(self, project: str, service: str) -> Project:
+        """A project in which a service is enabled, or the 403 of one where it is not."""
+        found = self.projects.find(project)
+        if found is None:
+            raise consumer_invalid(project, service)
+        if not self.services.is_enabled(found.id, service):
+            raise service_disabled(service, CATALOG[service].title, found.number)
+        return found
+
+    def permits(self, identity: Identity, permission: str, project: str, *policies: Policy) -> bool:
+        """Whether the project's policy, or a nearer one, gives a permission."""
+        return allows(identity, permission, [self.projects.policy(project), *policies])
+
+    def require(self, identity: Identity, permission: str, project: str, *, resource: str, service: str) -> None:
+        """Raise the service's 403 unless the project's policy gives the permission."""
+        if not self.permits(identity, permission, project):
+            raise permission_denied(permission, resource, service)

@@ -1,0 +1,1 @@
+"""Resource Manager: projects and who may do what in them."""
