@@ -8,9 +8,10 @@ from typing import Any
 
 from mlp_helpers.sandbox.kubernetes.ages import age
 from mlp_helpers.sandbox.kubernetes.columns import AGE, COLUMNS, CREATED_AT, NAME, Column
+from mlp_helpers.sandbox.kubernetes.definitions import child, resolve
 from mlp_helpers.sandbox.kubernetes.errors import bad_request
 from mlp_helpers.sandbox.kubernetes.jsonpath import find_all
-from mlp_helpers.sandbox.kubernetes.kinds import Kind, resolve
+from mlp_helpers.sandbox.kubernetes.kinds import Kind
 
 __all__ = ["table"]
 
@@ -140,10 +141,9 @@ def _description(kind: Kind, text: str) -> str:
         return text
     if not kind.built_in:
         return _METADATA[text]
-    schema: Mapping[str, Any] = kind.schema
+    schema = resolve(kind.schema)
     for name in text[1:].split("."):
-        schema = resolve(schema)
-        schema = schema.get("properties", {}).get(name) or {}
+        schema = child(schema, name)
     return str(schema.get("description", ""))
 
 
