@@ -124,6 +124,11 @@ class Client:
         """The API server's URL."""
         return self._connection.server
 
+    @property
+    def authority(self) -> str:
+        """The certificate that the API server is trusted by, as PEM text."""
+        return self._connection.authority
+
     async def close(self) -> None:
         """Close the connections."""
         if self._session is not None:

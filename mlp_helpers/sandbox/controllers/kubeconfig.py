@@ -14,10 +14,11 @@ import yaml
 
 @dataclass
 class Connection:
-    """How to reach one API server as one user."""
+    """How to reach one API server as one user; `authority` is the certificate to trust, as PEM text."""
 
     server: str
     tls: ssl.SSLContext | None
+    authority: str = ""
     token: str = field(default="", repr=False)
     token_file: Path | None = None
 
@@ -40,9 +41,11 @@ def read_connection(kubeconfig: Path | Mapping[str, object]) -> Connection:
     cluster = _named(content["clusters"], context["cluster"])["cluster"]
     user = _named(content["users"], context["user"])["user"]
     token_file = user.get("tokenFile")
+    authority = _authority(cluster)
     return Connection(
         cluster["server"].rstrip("/"),
-        _tls(cluster, user),
+        _tls(cluster, user, authority),
+        authority=authority,
         token=user.get("token", ""),
         token_file=Path(token_file) if token_file else None,
     )
@@ -55,13 +58,17 @@ def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
     return found
 
 
-def _tls(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> ssl.SSLContext | None:
+def _authority(cluster: Mapping[str, Any]) -> str:
+    if data := cluster.get("certificate-authority-data"):
+        return base64.b64decode(data).decode()
+    file = cluster.get("certificate-authority")
+    return Path(file).read_text() if file else ""
+
+
+def _tls(cluster: Mapping[str, Any], user: Mapping[str, Any], authority: str) -> ssl.SSLContext | None:
     if not cluster["server"].startswith("https:"):
         return None
-    authority = cluster.get("certificate-authority-data")
-    context = ssl.create_default_context(
-        cafile=cluster.get("certificate-authority"), cadata=base64.b64decode(authority).decode() if authority else None
-    )
+    context = ssl.create_default_context(cadata=authority or None)
     if cluster.get("insecure-skip-tls-verify"):
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if user.get("client-certificate") and user.get("client-key"):
