@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mlp_helpers.errors import ConfigError
+from mlp_helpers.folders import PROJECT_FOLDER
 
 CONFIG_FILE = "mlp.yaml"
 VARIABLE_PREFIX = "MLP_"
@@ -275,7 +276,7 @@ def load_config(
     """Read and validate the configuration.
 
     Args:
-        path: The file; by default `MLP_CONFIG`, else `mlp.yaml` in the project's folder. It may be absent.
+        path: The file; by default `MLP_CONFIG`, else `mlp.yaml` in the checkout. It may be absent.
         variables: Environment variables; by default the process's. `MLP_GITHUB__OWNER` stands for `github.owner`.
         parameters: Dotted keys and values of highest precedence, e.g. `{"teams.ml-team.ray.workers": 2}`.
 
@@ -283,7 +284,7 @@ def load_config(
         ConfigError: A value breaks a rule, a key is unknown, or the file is no YAML.
     """
     variables = os.environ if variables is None else variables
-    path = path or Path(variables.get("MLP_CONFIG", CONFIG_FILE))
+    path = path or config_path(variables)
     values = _read(path)
     origins: dict[str, str] = {}
     for name, value in variables.items():
@@ -300,6 +301,12 @@ def load_config(
         raise _explain(error, path, origins) from error
     _check_token_file(config.github.token_file)
     return config
+
+
+def config_path(variables: Mapping[str, str] | None = None) -> Path:
+    """The configuration file: MLP_CONFIG, by default mlp.yaml in the checkout."""
+    given = (os.environ if variables is None else variables).get("MLP_CONFIG")
+    return Path(given).expanduser() if given else PROJECT_FOLDER / CONFIG_FILE
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlp_helpers.config import CONFIG_FILE, PlatformConfig, load_config
+from mlp_helpers.config import PlatformConfig, config_path, load_config
 
 TEMPLATE = """\
 # The platform, as you want it. Every key may be left out; the values below are the defaults.
@@ -57,13 +56,13 @@ def write_config(path: Path | None = None, changes: Mapping[str, object] | None 
     """Write the commented file if there is none, and set keys in it.
 
     Args:
-        path: The file, by default mlp.yaml in the working directory.
+        path: The file, by default mlp.yaml in the checkout.
         changes: Dotted keys and new values; comments and the order of the rest stay.
 
     Raises:
         ConfigError: The result would not be valid; the file is left as it was.
     """
-    path = path or Path(os.environ.get("MLP_CONFIG", CONFIG_FILE))
+    path = path or config_path()
     before = path.read_text() if path.exists() else TEMPLATE
     after = _changed(before, changes or {})
     trial = path.with_name(f".{path.name}.new")

@@ -7,15 +7,15 @@ import platform as python_platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from mlp_helpers.config import PlatformConfig, TeamConfig
 from mlp_helpers.errors import SyncError
+from mlp_helpers.folders import PROJECT_FOLDER
 from mlp_helpers.kubernetes import Cluster, Manifest
 from mlp_helpers.waiting import Ready, Waiting, Watcher, wait_for
 
-SOURCE = Path(__file__).resolve().parent.parent / "configsync"
+SOURCE = PROJECT_FOLDER / "configsync"
 SYNC_NAMESPACE = "config-management-system"
 SYNC_API = "configsync.gke.io/v1beta1"
 EXAMPLE_TEAM = "ml-team"  # the name that the manifests in configsync/ bear

@@ -75,16 +75,20 @@ class Endpoints(Protocol):
 
 
 def connect(config: PlatformConfig) -> Endpoints:
-    """The endpoints of the world that the configuration names.
+    """The endpoints of the world that the configuration names; a sandbox that does not run is started.
 
     Raises:
-        SandboxError: The sandbox does not run.
+        SandboxError: The sandbox cannot be started.
         MixedWorldsError: Sandbox addresses stand beside real credentials, or the reverse.
     """
     if config.world == "sandbox":
+        from mlp_helpers.sandbox.lifecycle import sandbox_status, start_sandbox
         from mlp_helpers.sandbox.state import sandbox_home
 
-        return SandboxEndpoints(sandbox_home())
+        home = sandbox_home()
+        if not sandbox_status(home).is_ready:
+            start_sandbox(home)
+        return SandboxEndpoints(home)
     return GoogleCloudEndpoints(config)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlp_helpers import configsync, fleet, gke, provisioning, teams
@@ -13,6 +12,7 @@ from mlp_helpers.config import PlatformConfig, load_config
 from mlp_helpers.config_file import describe_config
 from mlp_helpers.display import Progress, Shown, card, table
 from mlp_helpers.endpoints import Endpoints, connect
+from mlp_helpers.folders import PROJECT_FOLDER
 from mlp_helpers.kubernetes import Cluster
 from mlp_helpers.rayjobs import Job, RayCluster
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mlp_helpers.storage import Artifacts
     from mlp_helpers.terraform import Plan
 
-JOBS = Path(__file__).resolve().parent.parent / "jobs"
+JOBS = PROJECT_FOLDER / "jobs"
 FLIGHTS_DATA, FLIGHTS_RESULTS = "data/flights", "results/flights"
 
 
@@ -191,6 +191,10 @@ class Platform:
     def memberships(self) -> list[str]:
         """Full names of the fleet's memberships."""
         return fleet.list_memberships(self.endpoints, self.project)
+
+    def is_bootstrapped(self) -> bool:
+        """Whether the state bucket is there: before that nothing else can be."""
+        return bool(self.endpoints.storage(self.config.project).bucket(self.config.state_bucket).exists())
 
     def state_objects(self) -> list[str]:
         """Names of Terraform's states in the state bucket."""

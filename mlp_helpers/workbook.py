@@ -12,8 +12,9 @@ from typing import Any
 
 from mlp_helpers.display import Progress
 from mlp_helpers.errors import ConfigError
+from mlp_helpers.folders import PROJECT_FOLDER
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+NOTEBOOKS = PROJECT_FOLDER / "notebooks"
 CELL_SECONDS = 900  # one cell; Terraform against Google Cloud takes longest and has a longer limit of its own
 MOST_OUTPUT_LINES = 200
 
