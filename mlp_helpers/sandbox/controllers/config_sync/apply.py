@@ -70,6 +70,11 @@ class Applier:
         live = await self._get(resource, object_id) if resource else None
         return (resource, live) if resource and live is not None else None
 
+    async def is_managed(self, object_id: ObjectId, origin: Origin) -> bool:
+        """Whether an object is (still) there and this sync's own."""
+        found = await self.find(object_id)
+        return found is not None and manager_of(found[1]) == origin.sync.manager
+
     async def release(self, object_id: ObjectId, origin: Origin) -> None:
         """Let go of an object: it stays, without Config Sync's metadata."""
         found = await self.find(object_id)
@@ -77,11 +82,8 @@ class Applier:
             resource, live = found
             await self._client.patch(resource, object_id.name, object_id.namespace, released(live))
 
-    async def prune(self, object_id: ObjectId, origin: Origin) -> bool:
+    async def prune(self, object_id: ObjectId, origin: Origin) -> None:
         """Delete an object that is no longer declared, unless it is detached or somebody else's by now.
-
-        Returns:
-            Whether the object is, or will be, gone from the inventory.
 
         Raises:
             ProblemsError: KNV2009 if the server refuses.
@@ -89,7 +91,7 @@ class Applier:
         try:
             found = await self.find(object_id)
             if found is None or claim(found[1], origin.sync) is not Claim.OURS:
-                return True
+                return None
             resource, live = found
             if is_detached(annotations_of(live)):
                 await self.release(object_id, origin)
@@ -98,8 +100,8 @@ class Applier:
                     resource, object_id.name, object_id.namespace, propagation="Background", uid=live["metadata"]["uid"]
                 )
         except (NotFoundError, ConflictError):
-            # Gone, or replaced by a newer object of the same name, which the next run looks at.
-            return True
+            # Gone, or replaced by a newer object of the same name that is not ours.
+            return None
         except ApiError as error:
             raise ProblemsError(
                 [Problem(2009, f"failed to prune {object_id}: {error}", (Subject(object_id),))]

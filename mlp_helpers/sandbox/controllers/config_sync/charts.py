@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from mlp_helpers.sandbox.controllers.config_sync.names import SyncId
 from mlp_helpers.sandbox.controllers.config_sync.problems import Problem, ProblemsError
+from mlp_helpers.sandbox.controllers.config_sync.source import Checkout
 from mlp_helpers.sandbox.controllers.kuberay import chart as kuberay
 
 
@@ -29,8 +32,13 @@ CATALOGUE: Mapping[tuple[str, str], Chart] = {
 }
 
 
-def expand(helm: Mapping[str, Any], sync: SyncId) -> tuple[str, dict[str, dict[str, Any]]]:
-    """The version and the manifests, by file name, of `spec.helm`.
+def check_out(helm: Mapping[str, Any], sync: SyncId, folder: Path) -> Checkout:
+    """Have the manifests of `spec.helm` in a folder; the chart's version stands for the commit.
+
+    Args:
+        helm: `spec.helm` of the sync.
+        sync: Whose chart it is; a RepoSync installs into its own namespace.
+        folder: Where the manifests may be put.
 
     Raises:
         ProblemsError: KNV2004: the catalogue does not have the chart or the version.
@@ -49,7 +57,16 @@ def expand(helm: Mapping[str, Any], sync: SyncId) -> tuple[str, dict[str, dict[s
     files = chart.expand(_values(helm), str(helm.get("releaseName") or name), str(namespace), version)
     if helm.get("includeCRDs"):
         files = {**chart.crds(), **files}
-    return version, {f"{name}/{file}": obj for file, obj in files.items()}
+    _write(files, folder / name)
+    return Checkout(version, folder, folder)
+
+
+def _write(files: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, obj in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.dump(obj, Dumper=yaml.CSafeDumper, sort_keys=False), encoding="utf-8")
 
 
 def _values(helm: Mapping[str, Any]) -> Mapping[str, Any]:

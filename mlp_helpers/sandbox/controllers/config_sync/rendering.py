@@ -1,19 +1,13 @@
-"""From a source to plain manifests: kustomizations are built, charts are expanded, the rest is taken as it is."""
+"""From a source to plain manifests: a kustomization is built, anything else is taken as it is."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from mlp_helpers.sandbox.controllers.config_sync import charts
-from mlp_helpers.sandbox.controllers.config_sync.names import SyncId
 from mlp_helpers.sandbox.controllers.config_sync.problems import Problem, ProblemsError
 from mlp_helpers.sandbox.controllers.config_sync.source import Checkout, run_tool
 
@@ -46,7 +40,9 @@ async def render(checkout: Checkout, folder: Path) -> Rendered:
     """
     if not any((checkout.directory / name).is_file() for name in KUSTOMIZATIONS):
         return Rendered(checkout.root, checkout.directory, SKIPPED)
-    out = _emptied(folder / "rendered")
+    out = folder / "rendered"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
     command = [find_kubectl(), "kustomize", str(checkout.directory), "--output", str(out)]
     environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), "KUBECONFIG": os.devnull}
     code, _, error = await run_tool(command, environment, _KUSTOMIZE_SECONDS)
@@ -56,39 +52,10 @@ async def render(checkout: Checkout, folder: Path) -> Rendered:
     return Rendered(out, out, SUCCEEDED)
 
 
-def render_chart(helm: Mapping[str, Any], sync: SyncId, folder: Path) -> tuple[str, Rendered]:
-    """Expand a chart of the sandbox's catalogue.
-
-    Args:
-        helm: `spec.helm` of the sync.
-        sync: Whose chart it is; a RepoSync installs into its own namespace.
-        folder: Where the result may be put.
-
-    Returns:
-        The chart's version, which is its commit, and the manifests.
-
-    Raises:
-        ProblemsError: KNV2004 for a chart or version that is not in the catalogue.
-    """
-    version, files = charts.expand(helm, sync)
-    out = _emptied(folder / "rendered")
-    for name, obj in files.items():
-        path = out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.dump(obj, Dumper=yaml.CSafeDumper, sort_keys=False), encoding="utf-8")
-    return version, Rendered(out, out, SUCCEEDED)
-
-
 def find_kubectl() -> str:
     """The kubectl on the PATH, else the one that was installed with this package."""
     beside = Path(sys.executable).parent / "kubectl"
     return shutil.which("kubectl") or str(beside)
-
-
-def _emptied(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
 
 
 def _shown(checkout: Checkout) -> str:

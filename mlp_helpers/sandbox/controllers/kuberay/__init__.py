@@ -1,0 +1,1 @@
+"""The KubeRay operator: turns RayClusters and RayJobs into pods, services and jobs."""
