@@ -10,6 +10,8 @@ from mlp_helpers.display import Shown, table
 from mlp_helpers.errors import CheckError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mlp_helpers.platform import Platform
 
 
@@ -219,26 +221,33 @@ class Checks:
             f"kubectl get pods -n {team}; kubectl describe raycluster -n {team} {team}",
         )
 
-    def job_result(self, rows: int, arrivals: int) -> CheckResult:
-        """The result counts every arrival once.
+    def job_result(self, result: pd.DataFrame) -> CheckResult:
+        """The result counts every arrival once in each of its groups; compared with the table itself.
 
         Args:
-            rows: Number of groups in the result.
-            arrivals: Number of flights over all carriers.
+            result: What `Platform.read_flights_result` returned.
         """
         from mlp_helpers.datasets import count_arrivals
 
         advice = "Look at the job's log: mlp job list, mlp job logs NAME"
         expected = count_arrivals()
+        counts = result.groupby("group")["flights"].sum()
         findings = [
-            Finding("groups in the result", f"{rows}", "1 or more", rows > 0, advice),
-            Finding("arrivals counted", f"{arrivals:,}", f"{expected:,}", arrivals == expected, advice),
-        ]
+            Finding(f"arrivals by {group}", f"{count:,}", f"{expected:,}", count == expected, advice)
+            for group, count in counts.items()
+        ] or [Finding("groups in the result", "none", "carrier, hour, weather", False, advice)]
         return conclude("job result", findings)
 
-    def cleaned_up(self) -> CheckResult:
-        """Nothing that costs money or keeps a name is left."""
+    def cleaned_up(self, *, keep_repository: bool = False) -> CheckResult:
+        """Nothing that costs money or keeps a name is left.
+
+        Args:
+            keep_repository: Whether the repository and the states were meant to stay.
+        """
         left = self._platform.leftovers()
+        if keep_repository:
+            left.pop("repository")
+            left["buckets"] = [name for name in left["buckets"] if name != self._platform.config.state_bucket]
         findings = [
             Finding(
                 kind,

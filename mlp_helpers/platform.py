@@ -43,12 +43,20 @@ class Platform:
         self.check = Checks(self)
 
     @classmethod
-    def load(cls, *, environment: str = "", team: str = "", parameters: Mapping[str, object] | None = None) -> Platform:
+    def load(
+        cls,
+        *,
+        environment: str = "",
+        team: str = "",
+        workers: int = -1,
+        parameters: Mapping[str, object] | None = None,
+    ) -> Platform:
         """Read the configuration and connect to its world.
 
         Args:
             environment: By default the first one configured.
             team: By default the first one configured.
+            workers: Ray workers of the team; -1 leaves what the configuration says.
             parameters: Dotted keys of the configuration that a notebook overrides.
 
         Raises:
@@ -60,6 +68,8 @@ class Platform:
         team = team or next(iter(config.teams_of(environment)), "")
         if team:
             config.team(team)
+        if workers >= 0:
+            config = load_config(parameters={**(parameters or {}), f"teams.{team}.ray.workers": workers})
         return cls(config, connect(config), environment=environment, team=team)
 
     # -- what it is -----------------------------------------------------------------------------------------------
@@ -87,6 +97,17 @@ class Platform:
             **self.endpoints.describe(),
         }
         return card("Platform", "ok", facts)
+
+    def show_stations(self) -> Shown:
+        """Every station of the workbook with its state, read from the platform."""
+        from mlp_helpers.stations import read_stations
+
+        marks = {"done": "✓ done", "partly": "● partly", "open": "○ open"}
+        rows = [
+            {"": marks[each.state], "notebook": each.notebook, "what": each.what, "found": each.found}
+            for each in read_stations(self)
+        ]
+        return table(rows, caption=f"Stations of {self.environment}")
 
     @cached_property
     def cluster(self) -> Cluster:
@@ -141,7 +162,8 @@ class Platform:
             case "repository":
                 return provisioning.repository_layer(self.config)
         url = self.endpoints.repository_url(self.config.github.owner, self.config.github.repository)
-        return provisioning.environment_layer(self.config, self.environment, repository_url=url)
+        number = self.endpoints.project_number(self.project)
+        return provisioning.environment_layer(self.config, self.environment, repository_url=url, project_number=number)
 
     def plan(self, layer_name: str, *, destroy: bool = False) -> Plan:
         """What Terraform would change in a layer; nothing is changed."""
@@ -152,6 +174,11 @@ class Platform:
             terraform.init()
             progress.update("comparing with what exists")
             return terraform.plan(layer.variables, destroy=destroy)
+
+    def show_plan(self, layer_name: str) -> Shown:
+        """What Terraform would change in a layer, as a table."""
+        plan = self.plan(layer_name)
+        return table(plan.rows(), caption=f"Plan of {layer_name}: {plan.summary}")
 
     def apply(self, layer_name: str) -> Shown:
         """Plan a layer and make it so; a layer that is as it should be is left alone."""
@@ -217,6 +244,13 @@ class Platform:
         with Progress(f"{ref} at {head[:8]}") as progress:
             configsync.wait_until_synced(self.cluster, ref, head, watcher=progress)
         return self.show_syncs()
+
+    def wait_for_operator(self) -> Shown:
+        """Wait until the RootSync kuberay has applied its chart and the operator runs; shows its pod."""
+        with Progress("KubeRay") as progress:
+            configsync.wait_until_synced(self.cluster, configsync.SyncRef(name="kuberay"), "", watcher=progress)
+            teams.wait_for_deployment(self.cluster, "kuberay", "kuberay-operator", watcher=progress)
+        return table(teams.pod_rows(self.cluster, "kuberay"), caption="Pods of kuberay")
 
     def sync_status(self) -> configsync.SyncStatus:
         """State of the environment's root-sync."""

@@ -114,6 +114,34 @@ def wait_for_ray_cluster(
     )
 
 
+def wait_for_deployment(
+    cluster: Cluster, namespace: str, name: str, *, timeout_seconds: float = 300, watcher: Watcher | None = None
+) -> None:
+    """Wait until a Deployment has all the replicas that it wants available.
+
+    Raises:
+        WaitTimeoutError: It did not get there; carries what its pods say.
+    """
+
+    def probe() -> Ready[None] | Waiting:
+        found = cluster.get("apps/v1", "Deployment", name, namespace=namespace) or {}
+        wanted = found.get("spec", {}).get("replicas", 1)
+        available = found.get("status", {}).get("availableReplicas", 0)
+        if found and available >= wanted:
+            return Ready(None)
+        pods = ", ".join(f"{row['pod']} {row['status']}" for row in pod_rows(cluster, namespace))
+        return Waiting(f"{available} of {wanted} available; {pods or 'no pods yet'}", done=available, total=wanted)
+
+    wait_for(
+        probe,
+        f"the deployment {namespace}/{name}",
+        timeout_seconds=timeout_seconds,
+        longest_pause_seconds=1.0,
+        watcher=watcher,
+        fix=f"kubectl describe deployment -n {namespace} {name}",
+    )
+
+
 def _why_not_ready(cluster: Cluster, team: str) -> str:
     """The first cause among the Ray pods, in the cluster's own words."""
     for pod in cluster.list_objects("v1", "Pod", namespace=team, selector="ray.io/is-ray-node=yes"):

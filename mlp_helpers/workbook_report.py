@@ -49,5 +49,5 @@ def _notebook(run: WorkbookRun, result: NotebookRun) -> str:
     path = run.folder / f"{result.notebook}.ipynb"
     if not path.exists():
         return ""
-    body, _ = HTMLExporter(template_name="basic").from_filename(str(path))
+    body, _ = HTMLExporter(template_name="basic").from_filename(str(path))  # type: ignore[no-untyped-call]
     return f"<details><summary>{html.escape(result.notebook)}</summary>{body}</details>"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -27,7 +28,7 @@ class Status:
     home: Path
     pid: int | None
     is_ready: bool
-    endpoints: dict[str, str]
+    endpoints: dict[str, Any]
     resident_megabytes: int
     children: int
 
@@ -143,9 +144,9 @@ def _failure(home: Path, code: int) -> SandboxError:
     return SandboxError(said["what"], why=said.get("why", ""), fix=said.get("fix") or f"See {log_file(home)}")
 
 
-def _endpoints(home: Path) -> dict[str, str]:
+def _endpoints(home: Path) -> dict[str, Any]:
     try:
-        found: dict[str, str] = json.loads((home / "endpoints.json").read_text())
+        found: dict[str, Any] = json.loads((home / "endpoints.json").read_text())
     except FileNotFoundError:
         return {}
     return found
