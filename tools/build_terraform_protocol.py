@@ -27,7 +27,11 @@ MODULES = {
 def serialized_descriptor(source: str) -> bytes:
     """The argument of `AddSerializedFile(…)` in a generated module."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "AddSerializedFile":
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "AddSerializedFile"
+        ):
             literal = node.args[0]
             if isinstance(literal, ast.Constant) and isinstance(literal.value, bytes):
                 return literal.value

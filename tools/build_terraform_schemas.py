@@ -35,7 +35,8 @@ _FLAGS = re.compile(r"// (\w+) - computed: (true|false), optional: (true|false),
 _NESTED = re.compile(r"= new (?:\w+\.)?(\w+)\(this, [\"'](\w+)[\"'](?:, (true|false))?\)")
 _GETTER = re.compile(r"return (?:\w+\.Fn\.(tolist)\()?this\.get(\w+?)Attribute\('(\w+)'\)")
 _HCL = re.compile(
-    r"^\s+(\w+): \{\n\s+value: (.*?),\n\s+isBlock: (true|false),\n\s+type: \"(\w+)\",\n\s+storageClassType: \"(\w+)\",", re.M
+    r"^\s+(\w+): \{\n\s+value: (.*?),\n\s+isBlock: (true|false),\n\s+type: \"(\w+)\",\n\s+storageClassType: \"(\w+)\",",
+    re.M,
 )
 _TYPE_NAME = re.compile(r"tfResourceType = \"([\w-]+)\"")
 _PROVIDER_NAME = re.compile(r"terraformResourceType: '([\w-]+)'")
@@ -158,7 +159,11 @@ class Module:
         inner = self._inner(_base(nested_class))
         if computed:  # a structure in attribute syntax
             collection = "list" if kind == "struct" else kind
-            block["attributes"][name] = {"type": [collection, object_type(inner)], "optional": not required, "computed": True}
+            block["attributes"][name] = {
+                "type": [collection, object_type(inner)],
+                "optional": not required,
+                "computed": True,
+            }
             return
         nested: Json = {"nesting_mode": "single" if kind == "struct" else kind, "block": inner}
         if kind in ("list", "set"):
@@ -188,7 +193,9 @@ class Module:
     def _computed_type(self, name: str, members: Members) -> Any:
         if name in members.nested:
             class_name = members.nested[name][0]
-            return ["list", _GETTER_TYPES[class_name[:-4]]] if class_name.endswith("List") else _GETTER_TYPES[class_name]
+            return (
+                ["list", _GETTER_TYPES[class_name[:-4]]] if class_name.endswith("List") else _GETTER_TYPES[class_name]
+            )
         getter, as_list = members.getters.get(name, ("String", False))
         found = _GETTER_TYPES[getter]
         return ["set", *found[1:]] if as_list else found
@@ -208,7 +215,12 @@ def read_modules(wheel: Path, wanted: set[str]) -> dict[str, Module]:
         with tarfile.open(fileobj=io.BytesIO(archive.read(package))) as tarball:
             for member in tarball:
                 parts = member.name.split("/")
-                if len(parts) < 4 or parts[1] != "lib" or parts[2] not in wanted or not member.name.endswith((".js", ".d.ts")):
+                if (
+                    len(parts) < 4
+                    or parts[1] != "lib"
+                    or parts[2] not in wanted
+                    or not member.name.endswith((".js", ".d.ts"))
+                ):
                     continue
                 file = tarball.extractfile(member)
                 assert file is not None, member.name

@@ -127,7 +127,10 @@ def _message(answer: Any) -> str:
         return str(error.get("message", error))
     if "message" not in answer:
         return str(error or answer)
-    details = [item.get("message") or item.get("code") or "" if isinstance(item, dict) else str(item) for item in answer.get("errors") or []]
+    details = [
+        item.get("message") or item.get("code") or "" if isinstance(item, dict) else str(item)
+        for item in answer.get("errors") or []
+    ]
     return " ".join([str(answer["message"]), *filter(None, details)])
 
 
@@ -146,6 +149,11 @@ class Services:
         self.github = Client(f"{endpoints['github']}/api/v3", Path(endpoints["github_token_file"]))
         self._stopping = stopping
         self._locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether Terraform was interrupted: finish what runs, start nothing that takes long."""
+        return self._stopping.is_set()
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -174,13 +182,18 @@ class Services:
             nonlocal latest
             if not _is_done(latest):
                 if self._stopping.is_set():
-                    raise StoppedError("interrupted while waiting", f"The operation {latest.get('name', '')} goes on without Terraform.")
+                    raise StoppedError(
+                        "interrupted while waiting",
+                        f"The operation {latest.get('name', '')} goes on without Terraform.",
+                    )
                 latest = poll()
             return Ready(latest) if _is_done(latest) else Waiting(str(latest.get("status", "running")))
 
         name = str(operation.get("name", "the operation"))
         try:
-            finished = wait_for(probe, name, timeout_seconds=timeout_seconds, first_pause_seconds=0.05, longest_pause_seconds=0.5)
+            finished = wait_for(
+                probe, name, timeout_seconds=timeout_seconds, first_pause_seconds=0.05, longest_pause_seconds=0.5
+            )
         except WaitTimeoutError as error:
             raise OperationError(error.what, error.why) from error
         if failure := _failure(finished):

@@ -48,6 +48,14 @@ def _update(resource: Resource, services: Services, prior: Values, values: Value
 
 
 def _delete(resource: Resource, services: Services, prior: Values) -> Outcome:
+    policy = prior.get("deletion_policy")
+    if policy == "ABANDON":
+        return Outcome(None)
+    if policy == "PREVENT":
+        why = (
+            f'{prior.get("id")} has deletion_policy = "PREVENT" in the state. Apply another policy first, then destroy.'
+        )
+        return Outcome(prior, ProviderError("The object must not be destroyed", why))
     try:
         resource.delete(services, prior)
     except ProviderError as error:
@@ -61,7 +69,9 @@ def _read(resource: Resource, services: Services, values: Values) -> Outcome:
     except ProviderError as error:
         return Outcome(values, error)
     if state is None:
-        return Outcome(None, ProviderError("The object is gone right after the change", f"Nothing is left of {values.get('id')}."))
+        return Outcome(
+            None, ProviderError("The object is gone right after the change", f"Nothing is left of {values.get('id')}.")
+        )
     return Outcome(state)
 
 

@@ -42,14 +42,18 @@ class SandboxDownError(ProviderError):
     """The sandbox does not run or does not answer."""
 
     def __init__(self, why: str) -> None:
-        super().__init__("The sandbox is not running", f"{why}\nStart it with `mlp sandbox start`, then run Terraform again.")
+        super().__init__(
+            "The sandbox is not running", f"{why}\nStart it with `mlp sandbox start`, then run Terraform again."
+        )
 
 
 class NotEmulatedError(ProviderError):
     """The sandbox has no such type, or not that part of it."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"not emulated in the sandbox: {what}", "See docs/sandbox.md for what is emulated and how faithfully.")
+        super().__init__(
+            f"not emulated in the sandbox: {what}", "See docs/sandbox.md for what is emulated and how faithfully."
+        )
 
 
 class HalfMadeError(ProviderError):

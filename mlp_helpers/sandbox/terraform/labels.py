@@ -28,7 +28,9 @@ def plan_labels(planned: Values, prior: Values | None, provider: Mapping[str, Va
         return
     # The attribution is added when an object is made, not to one that exists already.
     before = (prior or {}).get("terraform_labels") or {}
-    attributed = provider.get("add_terraform_attribution_label") is not False and (prior is None or ATTRIBUTION.items() <= before.items())
+    attributed = provider.get("add_terraform_attribution_label") is not False and (
+        prior is None or ATTRIBUTION.items() <= before.items()
+    )
     managed = {**(ATTRIBUTION if attributed else {}), **(defaults or {}), **(written or {})}
     foreign = {key: value for key, value in ((prior or {}).get("effective_labels") or {}).items() if key not in before}
     planned["terraform_labels"] = managed

@@ -42,6 +42,8 @@ def plan(
     for name in rules.from_provider:
         if config.get(name) is None and prior is None and provider.get(name) is not None:
             planned[name] = provider[name]
+    if "deletion_policy" in block.attributes and config.get("deletion_policy") is None:
+        planned["deletion_policy"] = provider.get("deletion_policy") or "DELETE"
     plan_labels(planned, prior, provider)
     if prior is None:
         return Plan(planned)
@@ -55,7 +57,9 @@ class _Planner:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
 
-    def block(self, block: Block, path: tuple[str, ...], config: Values, proposed: Values, prior: Values | None) -> Values:
+    def block(
+        self, block: Block, path: tuple[str, ...], config: Values, proposed: Values, prior: Values | None
+    ) -> Values:
         planned = dict(proposed)
         for name, attribute in block.attributes.items():
             at = (*path, name)
@@ -93,9 +97,9 @@ class _Planner:
         if config is UNKNOWN:
             return UNKNOWN
         if not config:
-            if ".".join(path) not in self._rules.served:
-                return []
-            return before if exists else UNKNOWN
+            if ".".join(path) in self._rules.served:
+                return before if exists else UNKNOWN
+            return before if before and is_zero(before) else []
         if nested.nesting_mode == "set":
             return self._set(nested, path, config, before or [])
         planned = []
@@ -105,7 +109,9 @@ class _Planner:
             planned.append(self.block(nested.block, path, item, newer, older))
         return planned
 
-    def _set(self, nested: NestedBlock, path: tuple[str, ...], config: list[Values], before: list[Values]) -> list[Values]:
+    def _set(
+        self, nested: NestedBlock, path: tuple[str, ...], config: list[Values], before: list[Values]
+    ) -> list[Values]:
         """Members of a set have no place: each keeps the computed values of the member that says the same."""
         left = list(before)
         planned = []
@@ -126,7 +132,9 @@ def _says_the_same(block: Block, config: Values, member: Values) -> bool:
             continue
         if not same(config.get(name), member.get(name)):
             return False
-    return all(_blocks_say_the_same(nested, config.get(name), member.get(name)) for name, nested in block.blocks.items())
+    return all(
+        _blocks_say_the_same(nested, config.get(name), member.get(name)) for name, nested in block.blocks.items()
+    )
 
 
 def _blocks_say_the_same(nested: NestedBlock, config: Value, member: Value) -> bool:

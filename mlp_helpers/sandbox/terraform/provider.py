@@ -163,7 +163,9 @@ class Provider:
             seed |= kind.identity(seed)
             found = kind.read(self._services, seed)
             if found is None:
-                raise ProviderError("Cannot import non-existent remote object", f"There is no {request.type_name} {request.id}.")
+                raise ProviderError(
+                    "Cannot import non-existent remote object", f"There is no {request.type_name} {request.id}."
+                )
             response.imported_resources.add(type_name=request.type_name, state=_dynamic(found, block))
 
     def _read_data(self, request: Any, response: Any) -> None:

@@ -54,7 +54,7 @@ class Rules:
 
 def problems(rules: Rules, config: Values) -> Iterator[Problem]:
     """What is wrong with a configuration, as far as it is known."""
-    for check in rules.checks:
+    for check in (_deletion_policy, *rules.checks):
         yield from check(config)
 
 
@@ -77,13 +77,21 @@ def _found(
         yield from _found(value.get(names[0]), names[1:], (*before, names[0]))
 
 
+def strings(config: Values, path: str) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every known string at a path, members of lists and sets as well."""
+    for where, value in found(config, path):
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, str):
+                yield where, item
+
+
 def matches(path: str, pattern: str, meaning: str) -> Check:
     """Strings at a path match a pattern as a whole."""
     compiled = re.compile(pattern)
 
     def check(config: Values) -> Iterator[Problem]:
-        for where, value in found(config, path):
-            if isinstance(value, str) and compiled.fullmatch(value) is None:
+        for where, value in strings(config, path):
+            if compiled.fullmatch(value) is None:
                 yield Problem(where, f'invalid value for "{path}"', f'"{value}": {meaning}')
 
     return check
@@ -93,14 +101,15 @@ def one_of(path: str, *allowed: str) -> Check:
     """Strings at a path are of a list."""
 
     def check(config: Values) -> Iterator[Problem]:
-        for where, value in found(config, path):
-            values = value if isinstance(value, list) else [value]
-            for item in values:
-                if isinstance(item, str) and item not in allowed:
-                    expected = ", ".join(f'"{name}"' for name in allowed)
-                    yield Problem(where, f'expected "{path}" to be one of [{expected}]', f'got "{item}"')
+        for where, value in strings(config, path):
+            if value not in allowed:
+                expected = ", ".join(f'"{name}"' for name in allowed)
+                yield Problem(where, f'expected "{path}" to be one of [{expected}]', f'got "{value}"')
 
     return check
+
+
+_deletion_policy = one_of("deletion_policy", "DELETE", "PREVENT", "ABANDON")
 
 
 def between(path: str, low: int, high: int) -> Check:
@@ -120,7 +129,7 @@ def is_cidr(path: str) -> Check:
     def check(config: Values) -> Iterator[Problem]:
         import ipaddress
 
-        for where, value in found(config, path):
+        for where, value in strings(config, path):
             try:
                 ipaddress.ip_network(value)
             except ValueError as error:
@@ -136,9 +145,7 @@ def conflicts(*paths: str) -> Check:
         present = _present(config, paths)
         if len(present) > 1:
             first, second = present[:2]
-            yield Problem(
-                _root(first), "Conflicting configuration arguments", f'"{first}": conflicts with {second}'
-            )
+            yield Problem(_root(first), "Conflicting configuration arguments", f'"{first}": conflicts with {second}')
 
     return check
 
@@ -161,7 +168,9 @@ def needs_together(path: str, *others: str) -> Check:
         if _present(config, (path,)):
             for other in others:
                 if not _present(config, (other,), unknown_counts=True):
-                    yield Problem(_root(path), "Missing required argument", f'"{path}": all of `{path},{other}` must be specified')
+                    yield Problem(
+                        _root(path), "Missing required argument", f'"{path}": all of `{path},{other}` must be specified'
+                    )
 
     return check
 

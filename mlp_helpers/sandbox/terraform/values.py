@@ -108,7 +108,7 @@ _PRIMITIVES = {"string": _string, "number": _number, "bool": _bool}
 def is_zero(value: Value) -> bool:
     """Whether a value is null, or what an API leaves out: "", 0, false, nothing inside. The providers' SDK takes these for the same."""
     if isinstance(value, list):
-        return not value
+        return all(is_zero(item) for item in value)
     if isinstance(value, dict):
         return all(is_zero(item) for item in value.values())
     return value is None or value in ("", 0, False)

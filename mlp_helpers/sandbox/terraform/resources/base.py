@@ -83,7 +83,9 @@ def parse_identifier(identifier: str, provider: Mapping[str, Value], *formats: s
         *formats: Such as "projects/{project}/global/networks/{name}"; `{name:path}` may hold slashes.
     """
     for template in formats:
-        pattern = re.sub(r"\\\{(\w+)(:path)?\\\}", lambda m: f"(?P<{m[1]}>{'.+' if m[2] else '[^/]+'})", re.escape(template))
+        pattern = re.sub(
+            r"\\\{(\w+)(:path)?\\\}", lambda m: f"(?P<{m[1]}>{'.+' if m[2] else '[^/]+'})", re.escape(template)
+        )
         if match := re.fullmatch(pattern, identifier):
             defaults = {name: provider[name] for name in ("project", "region", "zone") if provider.get(name)}
             return {**defaults, **match.groupdict()}
