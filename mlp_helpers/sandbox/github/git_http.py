@@ -64,10 +64,8 @@ class GitHttp:
         admitted = await asyncio.to_thread(self._admit, account, match["owner"], match["name"], is_push=is_push)
         if isinstance(admitted, web.Response):
             return admitted
-        answer = await self._run(request, self._environment(request, admitted, account, service))
-        if service == "git-receive-pack":
-            await asyncio.to_thread(self._after_push, admitted)
-        return answer
+        pushed_to = admitted if service == "git-receive-pack" else None
+        return await self._run(request, self._environment(request, admitted, account, service), pushed_to)
 
     def _admit(self, account: Account | None, owner: str, name: str, *, is_push: bool) -> Repository | web.Response:
         try:
@@ -107,7 +105,9 @@ class GitHttp:
             update_hook.ORGANIZATIONS: organizations_text(self._store.organizations),
         }
 
-    async def _run(self, request: web.Request, environment: Mapping[str, str]) -> web.StreamResponse:
+    async def _run(
+        self, request: web.Request, environment: Mapping[str, str], pushed_to: Repository | None
+    ) -> web.StreamResponse:
         process = await asyncio.create_subprocess_exec(
             self._backend,
             env=environment,
@@ -127,6 +127,8 @@ class GitHttp:
             while piece := await process.stdout.read(PIECE):
                 await response.write(piece)
             await process.wait()
+            if pushed_to is not None:  # before the client can know that its push is over
+                await asyncio.to_thread(self._after_push, pushed_to)
             await response.write_eof()
         except asyncio.IncompleteReadError:
             logger.error("git http-backend gave no answer: %s", (await complaints).decode(errors="replace"))

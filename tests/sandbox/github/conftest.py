@@ -64,9 +64,8 @@ class Git:
         return f"{self._url.replace('://', f'://token:{token}@')}/{name}.git"
 
     def run(self, *arguments: str, folder: str = ".") -> subprocess.CompletedProcess[str]:
-        identity = {
-            f"GIT_{role}_{part}": "ada@example.com" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")
-        }
+        names = (f"GIT_{role}_{part}" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL"))
+        identity = dict.fromkeys(names, "ada@example.com")
         return subprocess.run(
             ["git", "-c", "protocol.version=2", *arguments],
             cwd=self._folder / folder,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -23,7 +24,7 @@ def _call(
     token: str = "full-token",
     body: object = None,
     headers: dict[str, str] | None = None,
-) -> tuple[int, dict[str, str], object]:
+) -> tuple[int, dict[str, str], Any]:
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
     sent = {"Authorization": f"Bearer {token}", **(headers or {})} if token else dict(headers or {})
     connection.request(method, f"/api/v3{path}", json.dumps(body) if body is not None else None, sent)

@@ -120,7 +120,7 @@ def _list_commits(call: Call, owner: str, name: str) -> Reply:
         if not git.refs():
             raise empty_repository()
         start = git.resolve(call.parameter("sha") or repository.default_branch)
-        found = git.log(start, path=call.parameter("path").strip("/"))
+        found = list(git.log(start, path=call.parameter("path").strip("/")))  # counted for the link to the last page
         return call.page(found, lambda sha: views.commit(call, repository, git, sha))
 
 

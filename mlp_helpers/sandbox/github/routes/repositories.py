@@ -8,6 +8,7 @@ from typing import Any
 
 from mlp_helpers.sandbox.github import views
 from mlp_helpers.sandbox.github.calls import NO_CONTENT, Call, Reply, Route
+from mlp_helpers.sandbox.github.defaults import DEFAULTS
 from mlp_helpers.sandbox.github.errors import (
     GitHubError,
     must_be_admin,
@@ -19,7 +20,7 @@ from mlp_helpers.sandbox.github.errors import (
     validation_failed,
 )
 from mlp_helpers.sandbox.github.objects import HEADS, BareRepository, TreeItem
-from mlp_helpers.sandbox.github.store import COLLABORATORS, DEFAULTS, Json, Permission, Repository, timestamp
+from mlp_helpers.sandbox.github.store import COLLABORATORS, Json, Permission, Repository, timestamp
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,100}\Z")
 TOPIC = re.compile(r"[a-z0-9][a-z0-9-]{0,49}\Z")
