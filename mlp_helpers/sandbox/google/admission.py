@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from mlp_helpers.sandbox.google.calls import Call, Route, Service
 from mlp_helpers.sandbox.google.errors import permission_denied, unauthenticated
 from mlp_helpers.sandbox.google.policies import Policy, allows
 from mlp_helpers.sandbox.google.resourcemanager.errors import consumer_invalid
@@ -17,13 +18,25 @@ from mlp_helpers.sandbox.identities import Identities, Identity
 class Admission:
     """The questions that a service asks before it answers a call."""
 
-    def __init__(self, identities: Identities, projects: ProjectStore, services: ServiceStore) -> None:
+    def __init__(
+        self,
+        identities: Identities,
+        projects: ProjectStore,
+        services: ServiceStore,
+        *,
+        identity_of_jwt: Callable[[str], Identity | None],
+    ) -> None:
         self._identities, self.projects, self.services = identities, projects, services
+        self._identity_of_jwt = identity_of_jwt
 
     def identify(self, headers: Mapping[str, str]) -> Identity:
         """The caller behind the bearer token, or 401."""
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        identity = self._identities.authenticate(token.strip()) if scheme.lower() == "bearer" else None
+        if scheme.lower() != "bearer":
+            raise unauthenticated()
+        token = token.strip()
+        is_jwt = token.count(".") == 2
+        identity = self._identity_of_jwt(token) if is_jwt else self._identities.authenticate(token)
         if identity is None:
             raise unauthenticated()
         return identity
@@ -45,3 +58,18 @@ class Admission:
         """Raise the service's 403 unless the project's policy gives the permission."""
         if not self.permits(identity, permission, project):
             raise permission_denied(permission, resource, service)
+
+
+class ProjectService(Service):
+    """A service whose paths name a project: the one place where its calls are admitted."""
+
+    def __init__(self, admission: Admission) -> None:
+        self.admission = admission
+
+    async def admit(self, call: Call, route: Route, values: Mapping[str, str]) -> None:
+        if "project" not in values:
+            return
+        project = self.admission.project(values["project"], self.name)
+        if route.permission:
+            resource = f"projects/{project.id}"
+            self.admission.require(call.identity, route.permission, project.id, resource=resource, service=self.name)

@@ -11,11 +11,22 @@ from pathlib import Path
 from aiohttp import web
 
 from mlp_helpers.sandbox.google.admission import Admission
-from mlp_helpers.sandbox.google.calls import Call, FilePart, Reply
+from mlp_helpers.sandbox.google.billing.routes import BillingService
+from mlp_helpers.sandbox.google.calls import Call, FilePart, Reply, Service
 from mlp_helpers.sandbox.google.clusters import ClusterHost
+from mlp_helpers.sandbox.google.compute.routes import ComputeService
+from mlp_helpers.sandbox.google.compute.store import ComputeStore
+from mlp_helpers.sandbox.google.credentials.identities import SandboxService
+from mlp_helpers.sandbox.google.credentials.metadata import MetadataService
+from mlp_helpers.sandbox.google.credentials.pods import PodIdentities
+from mlp_helpers.sandbox.google.credentials.service_account import Robot, ServiceAccountKey, TokenService
 from mlp_helpers.sandbox.google.dispatch import Dispatcher, Mount
 from mlp_helpers.sandbox.google.documents import Documents
+from mlp_helpers.sandbox.google.iam.routes import IamService
+from mlp_helpers.sandbox.google.iam.store import AccountStore
+from mlp_helpers.sandbox.google.resourcemanager.routes import ResourceManagerService
 from mlp_helpers.sandbox.google.resourcemanager.store import ProjectStore
+from mlp_helpers.sandbox.google.serviceusage.routes import ServiceUsageService
 from mlp_helpers.sandbox.google.serviceusage.store import ServiceStore
 from mlp_helpers.sandbox.google.storage.routes import StorageService
 from mlp_helpers.sandbox.identities import Identities
@@ -23,6 +34,8 @@ from mlp_helpers.sandbox.identities import Identities
 DEFAULT_PROJECTS: Mapping[str, str] = {"mlp-sandbox": "100000000001"}
 
 _CHUNK_BYTES = 256 * 1024
+_QUICK_SHARE = 0.2
+"""Networks and APIs take a part of the time that a cluster takes."""
 
 
 class GoogleServer:
@@ -51,22 +64,42 @@ class GoogleServer:
     ) -> None:
         folder = home / "google"
         self._http_port, self._grpc_port = http_port, grpc_port
-        self._documents = Documents(folder / "control.db")
-        self._projects = ProjectStore(self._documents, projects)
-        self._admission = Admission(identities, self._projects, ServiceStore(self._documents, self._projects))
-        self.storage = StorageService(folder / "storage", self._admission, self._answer)
-        self._dispatcher = Dispatcher(self._admission, self._mounts(), resolve_pod=lambda call: call)
+        self._documents = documents = Documents(folder / "control.db")
+        self.key = ServiceAccountKey(home / "credentials" / "service-account.json", project=next(iter(projects)))
+        robot = Robot(self.key, identities)
+        self.projects = ProjectStore(documents, projects)
+        enabled = ServiceStore(documents, self.projects)
+        admission = Admission(identities, self.projects, enabled, identity_of_jwt=robot.identity_of_jwt)
+        quick = operation_seconds * _QUICK_SHARE
+
+        self._pods = PodIdentities(documents, identities, empty_folder=folder / "no-gcloud")
+        self.storage = StorageService(folder / "storage", admission, self._answer)
+        self.network = ComputeStore(documents)
+        self._service_usage = ServiceUsageService(admission, documents, seconds=quick)
+        self._compute = ComputeService(admission, documents, self.network, seconds=quick)
+        services = {
+            "/token": TokenService(robot),
+            "/computeMetadata": MetadataService(self.projects, default_project=next(iter(projects))),
+            "/cloudresourcemanager": ResourceManagerService(admission),
+            "/serviceusage": self._service_usage,
+            "/iam": IamService(admission, AccountStore(documents)),
+            "/compute": self._compute,
+            "/cloudbilling": BillingService(admission),
+            "/sandbox": SandboxService(identities),
+        }
+        self._dispatcher = Dispatcher(admission, _mounts(services, self.storage), resolve_pod=self._pods.resolve)
+        self._operations = [self._service_usage.operations, self._compute.operations]
         self._runner: web.ServerRunner | None = None
         self.http_url = ""
         self.grpc_address = ""
 
-    def _mounts(self) -> list[Mount]:
-        """The services by prefix; objects at `/BUCKET/OBJECT` come last, for their path could be anything."""
-        storage = [
-            Mount(prefix, self.storage, self.storage.routes(), keeps_prefix=True)
-            for prefix in ("/storage", "/upload", "/download", "/resumable", "/batch")
-        ]
-        return [*storage, Mount("", self.storage, self.storage.object_routes(), keeps_prefix=True)]
+    def pod_environment(self, principal: str) -> dict[str, str]:
+        """Variables with which a pod's Google clients act as its principal.
+
+        Args:
+            principal: `principal://iam.googleapis.com/projects/NUMBER/locations/global/workloadIdentityPools/POOL/subject/ns/NS/sa/KSA`.
+        """
+        return self._pods.environment(principal, host=self.http_url.removeprefix("http://"))
 
     async def _answer(self, call: Call) -> Reply:
         return await self._dispatcher.answer(call)
@@ -78,11 +111,16 @@ class GoogleServer:
         await web.TCPSite(self._runner, "127.0.0.1", self._http_port).start()
         self._http_port = self._runner.addresses[0][1]
         self.http_url = f"http://127.0.0.1:{self._http_port}"
+        self.key.write(f"{self.http_url}/token")
+        for operations in self._operations:
+            operations.resume()
 
     async def stop(self) -> None:
         """Stop listening; what the stores hold stays."""
         if self._runner is not None:
             await self._runner.cleanup()
+        for operations in self._operations:
+            await operations.stop()
         self.storage.store.close()
         self._documents.close()
 
@@ -91,6 +129,18 @@ class GoogleServer:
         chunks = request.content.iter_chunked(_CHUNK_BYTES)
         call = Call.to(request.method, request.raw_path, headers=headers, chunks=chunks, base_url=self.http_url)
         return await _send(request, await self._answer(call))
+
+
+def _mounts(services: Mapping[str, Service], storage: StorageService) -> list[Mount]:
+    """The services by prefix; objects at `/BUCKET/OBJECT` come last, for their path could be anything."""
+    mounts = [
+        Mount(prefix, service, service.routes(), needs_token=prefix != "/token") for prefix, service in services.items()
+    ]
+    mounts += [
+        Mount(prefix, storage, storage.routes(), keeps_prefix=True)
+        for prefix in ("/storage", "/upload", "/download", "/resumable", "/batch")
+    ]
+    return [*mounts, Mount("", storage, storage.object_routes(), keeps_prefix=True)]
 
 
 async def _send(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:

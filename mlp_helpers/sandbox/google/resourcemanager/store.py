@@ -14,6 +14,7 @@ from mlp_helpers.sandbox.google.resourcemanager import errors
 
 _PROJECTS, _POLICIES = "projects", "project-policies"
 _PROJECT_ID = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
+SANDBOX_BILLING_ACCOUNT = "billingAccounts/000000-5A4DB0-000000"
 _FIRST_NEW_NUMBER = 100000000100
 
 
@@ -37,11 +38,7 @@ class ProjectStore:
         self._documents = documents
         for project_id, number in projects.items():
             if documents.get(_PROJECTS, project_id) is None:
-                self._add(
-                    Project(
-                        project_id, number, project_id, _now(), billing_account="billingAccounts/000000-SANDBX-000000"
-                    )
-                )
+                self._add(Project(project_id, number, project_id, _now(), billing_account=SANDBOX_BILLING_ACCOUNT))
 
     def find(self, project: str) -> Project | None:
         """A project by id or number."""

@@ -317,4 +317,6 @@ class StorageService(Service):
 
 
 def _is_xml(call: Call) -> bool:
-    return not re.match(r"/(storage|upload|download|batch|resumable)\b", call.path)
+    """Whether a call is a read of the XML API, which is refused in XML."""
+    is_json = re.match(r"/(storage|upload|download|batch|resumable)\b", call.path)
+    return call.method in ("GET", "HEAD") and not is_json

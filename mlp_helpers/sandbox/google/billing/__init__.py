@@ -1,0 +1,1 @@
+"""Cloud Billing: which account pays for a project. Nothing costs anything here."""

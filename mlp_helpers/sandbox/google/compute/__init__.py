@@ -1,0 +1,1 @@
+"""Compute Engine, as far as a platform's network needs it: networks, subnetworks, routers, addresses, firewalls."""
