@@ -101,12 +101,11 @@ class Applier:
                 )
         except (NotFoundError, ConflictError):
             # Gone, or replaced by a newer object of the same name that is not ours.
-            return None
+            return
         except ApiError as error:
             raise ProblemsError(
                 [Problem(2009, f"failed to prune {object_id}: {error}", (Subject(object_id),))]
             ) from error
-        return True
 
     async def _get(self, resource: Resource, object_id: ObjectId) -> Object | None:
         try:

@@ -206,7 +206,8 @@ class Reconciler:
         finally:
             self._rolling = False
         self._problems = {"source": checked.passing, "sync": outcome.problems}
-        self._status_due.set()
+        # The inventory first: who sees "synced" finds the objects listed.
+        await self._inventory.store_statuses(self._drift.healths, self._actuations, self._origin.commit)
         await self._report_sync()
 
     async def _finalize(self, live: Object, spec: Mapping[str, Any]) -> float:

@@ -95,8 +95,9 @@ class GitSource:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         # A link could point out of the repository, so links become plain files.
-        await self._git("-C", str(store), "-c", "core.symlinks=false", "read-tree", commit)
-        await self._git("-C", str(store), "-c", "core.symlinks=false", "checkout-index", "-a", f"--prefix={fresh}/")
+        files = ["-C", str(fresh), f"--git-dir={store}", "--work-tree=.", "-c", "core.symlinks=false"]
+        await self._git(*files, "read-tree", commit)
+        await self._git(*files, "checkout-index", "--all", "--force")
         for old in root.parent.iterdir():
             if old != fresh:
                 shutil.rmtree(old)
