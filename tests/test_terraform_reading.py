@@ -104,7 +104,7 @@ def test_a_secret_inside_a_list_that_grows_is_not_shown() -> None:
 
 def test_the_reason_for_a_replacement_is_never_cut_off() -> None:
     before = {f"a{number:02}": "old" for number in range(50)} | {"zone": "a"}
-    after = {name: "new" for name in before}
+    after = dict.fromkeys(before, "new")
     plan = plan_of(change(["delete", "create"], before=before, after=after, replace_paths=[["zone"]]))
 
     assert len(plan.changes[0].attributes) == ATTRIBUTES_SHOWN
@@ -159,12 +159,13 @@ Lock Info:
   Who:       {who}
   Version:   1.11.4
   Created:   2026-11-25 01:39:42.592956 +0000 UTC
-  Info:      
+  Info:
 
 
 Terraform acquires a state lock to protect the state."""
 
 
+BACKEND = {"bucket": "mlp-sandbox-mlp-state", "prefix": "environment/dev"}
 HERE = f"ada@{socket.gethostname()}"
 
 
@@ -173,12 +174,14 @@ HERE = f"ada@{socket.gethostname()}"
     [
         (HERE, [Candidate(7, CREATED - timedelta(seconds=3))], "alive"),
         (HERE, [Candidate(7, CREATED + timedelta(minutes=3))], "dead"),  # began after the lock was taken
+        (HERE, [Candidate(7, CREATED, {**BACKEND, "credentials": None})], "alive"),
+        (HERE, [Candidate(7, CREATED, {**BACKEND, "prefix": "environment/prod"})], "dead"),  # works on another state
         (HERE, [], "dead"),
         ("ada@elsewhere", [Candidate(7, CREATED)], "elsewhere"),
     ],
 )
 def test_a_lock_says_whether_its_holder_lives(who: str, candidates: list[Candidate], holder: str) -> None:
-    lock = read_lock(lock_message(who), candidates=candidates)
+    lock = read_lock(lock_message(who), backend=BACKEND, candidates=candidates)
 
     assert lock is not None
     assert (lock.id, lock.operation, lock.created, lock.holder) == ("1764034782123456", "apply", CREATED, holder)
@@ -189,14 +192,14 @@ def test_a_lock_says_whether_its_holder_lives(who: str, candidates: list[Candida
 def test_a_lock_is_read_through_terraform_s_frame() -> None:
     framed = "\n".join(f"│ {line}" for line in lock_message(HERE).splitlines())
 
-    lock = read_lock(framed, candidates=[])
+    lock = read_lock(framed, backend=BACKEND, candidates=[])
 
     assert lock is not None
     assert lock.id == "1764034782123456"
 
 
 def test_other_messages_are_no_lock() -> None:
-    assert read_lock("Error: Unsupported argument") is None
+    assert read_lock("Error: Unsupported argument", backend=BACKEND) is None
 
 
 def test_diagnostics_are_read_once_each_and_other_lines_are_passed_over() -> None:

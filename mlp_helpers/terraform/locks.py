@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import psutil
 
@@ -22,10 +24,23 @@ _SECONDS_OF_GRACE = 5.0  # between a process's start and the lock's time; clocks
 
 @dataclass(frozen=True)
 class Candidate:
-    """A process of this machine that could hold a lock."""
+    """A Terraform that runs on this machine.
+
+    Args:
+        pid: Its process.
+        started: When it began.
+        backend: Where its state is; None if that cannot be seen.
+    """
 
     pid: int
     started: datetime
+    backend: Mapping[str, Any] | None = None
+
+    def could_hold(self, created: datetime, backend: Mapping[str, str]) -> bool:
+        """Whether it may have taken a lock: it was there at the time, and works on that state as far as can be seen."""
+        if (self.started - created).total_seconds() > _SECONDS_OF_GRACE:
+            return False
+        return self.backend is None or all(self.backend.get(key) == value for key, value in backend.items())
 
 
 @dataclass(frozen=True)
@@ -64,11 +79,14 @@ class StateLockedError(TerraformError):
         self.lock = lock
 
 
-def read_lock(text: str, *, candidates: Iterable[Candidate] | None = None) -> StateLock | None:
+def read_lock(
+    text: str, *, backend: Mapping[str, str], candidates: Iterable[Candidate] | None = None
+) -> StateLock | None:
     """Read the description of a lock from a message of Terraform.
 
     Args:
         text: The message.
+        backend: Settings of the backend that said so.
         candidates: Processes of this machine that could hold it; by default those that run now.
 
     Returns:
@@ -81,16 +99,18 @@ def read_lock(text: str, *, candidates: Iterable[Candidate] | None = None) -> St
         return None
     created = _time(fields.get("Created", ""))
     who = fields.get("Who", "someone")
-    holder, pid = _find_holder(who, created, _running() if candidates is None else candidates)
+    holder, pid = _find_holder(who, created, backend, _running() if candidates is None else candidates)
     operation = fields.get("Operation", "").removeprefix("OperationType").lower() or "something"
     return StateLock(fields["ID"], operation, who, created, holder, pid)
 
 
-def _find_holder(who: str, created: datetime, candidates: Iterable[Candidate]) -> tuple[Holder, int | None]:
+def _find_holder(
+    who: str, created: datetime, backend: Mapping[str, str], candidates: Iterable[Candidate]
+) -> tuple[Holder, int | None]:
     if who.rpartition("@")[2] != socket.gethostname():
         return "elsewhere", None
     for candidate in candidates:
-        if (candidate.started - created).total_seconds() <= _SECONDS_OF_GRACE:
+        if candidate.could_hold(created, backend):
             return "alive", candidate.pid
     return "dead", None
 
@@ -100,7 +120,17 @@ def _running() -> Iterator[Candidate]:
         seen = process.info
         is_program = seen["name"] == "terraform"
         if (is_program or CORE_MODULE in (seen["cmdline"] or ())) and seen["status"] != psutil.STATUS_ZOMBIE:
-            yield Candidate(process.pid, datetime.fromtimestamp(seen["create_time"], UTC))
+            yield Candidate(process.pid, datetime.fromtimestamp(seen["create_time"], UTC), _backend_of(process))
+
+
+def _backend_of(process: psutil.Process) -> Mapping[str, Any] | None:
+    """What Terraform noted about its backend when it was initialised."""
+    try:
+        data = Path(process.cwd(), process.environ().get("TF_DATA_DIR", ".terraform"))
+        config = json.loads((data / "terraform.tfstate").read_text())["backend"]["config"]
+    except (psutil.Error, OSError, ValueError, KeyError, TypeError):
+        return None
+    return config if isinstance(config, dict) else None
 
 
 def _time(text: str) -> datetime:

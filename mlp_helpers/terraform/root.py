@@ -172,7 +172,7 @@ class Terraform:
         # Terraform has no command that only looks. This one takes the lock, finds nothing to do, and gives it back.
         probe = ["-allow-missing", "-lock-timeout=0s", "-no-color", "terraform_data.lock_probe"]
         ended = self._run("untaint", probe, Progress(None))
-        return read_lock(ended.errors + ended.output) if ended.code else None
+        return read_lock(ended.errors + ended.output, backend=self._backend) if ended.code else None
 
     def force_unlock(self, lock_id: str) -> None:
         """Release a lock that a killed run left behind.
@@ -211,7 +211,7 @@ class Terraform:
             return ended
         diagnostics = read_diagnostics(ended.output)
         told = ended.output + ended.errors
-        lock = read_lock("\n".join(each.detail for each in diagnostics) or told)
+        lock = read_lock("\n".join(each.detail for each in diagnostics) or told, backend=self._backend)
         if lock is not None:
             raise StateLockedError(lock, root=self.name)
         doing = {"init": "Initialising", "plan": "Planning", "apply": "Applying"}.get(
