@@ -17,7 +17,7 @@ def refusal(
     ref: str,
     old: str | None,
     new: str | None,
-    by_merge: bool = False,
+    merge_method: str = "",
     approvals: int = 0,
     checked: str = "",
 ) -> Refusal | None:
@@ -30,7 +30,7 @@ def refusal(
         ref: Full name.
         old: Where it is; None if it is new.
         new: Where it shall be; None if it goes.
-        by_merge: Whether a pull request's merge moves it.
+        merge_method: How a pull request is merged, where a merge moves it.
         approvals: Approving reviews of that pull request.
         checked: Commit whose statuses count, where it is not `new` (a merge's head).
     """
@@ -43,7 +43,7 @@ def refusal(
         brings_merges=partial(has_merges, path, old, new or ""),
         login=login,
         by_admin=store.role(login, repository) is Permission.ADMIN,
-        by_merge=by_merge,
+        merge_method=merge_method,
         approvals=approvals,
         passed_checks=passed_checks(store, repository, checked or new or ""),
     )

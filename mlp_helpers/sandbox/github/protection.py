@@ -23,7 +23,7 @@ class RefUpdate:
         brings_merges: Whether merge commits are among the new ones; asked only where it matters.
         login: Who does it.
         by_admin: Whether that is an administrator of the repository.
-        by_merge: Whether a pull request's merge does it.
+        merge_method: How a pull request is merged, where that is what happens.
         approvals: Approving reviews of that pull request.
         passed_checks: Contexts of the checks that passed on the new commit.
     """
@@ -35,9 +35,14 @@ class RefUpdate:
     brings_merges: Callable[[], bool]
     login: str
     by_admin: bool
-    by_merge: bool = False
+    merge_method: str = ""
     approvals: int = 0
     passed_checks: frozenset[str] = frozenset()
+
+    @property
+    def by_merge(self) -> bool:
+        """Whether a pull request's merge does it."""
+        return bool(self.merge_method)
 
     @property
     def branch(self) -> str:
@@ -172,6 +177,9 @@ def _rule_reasons(update: RefUpdate, rule: str, parameters: Mapping[str, Any]) -
         yield "This branch must not contain merge commits."
     elif rule == "pull_request":
         yield from _review_reasons(update, int(parameters.get("required_approving_review_count") or 0))
+        methods = parameters.get("allowed_merge_methods") or ()
+        if update.by_merge and methods and update.merge_method not in methods:
+            yield f"The merge method {update.merge_method} is not allowed; allowed: {', '.join(methods)}."
     elif rule == "required_status_checks":
         contexts = [check["context"] for check in parameters.get("required_status_checks", ())]
         yield from _check_reasons(update, contexts)

@@ -7,6 +7,7 @@ from typing import Any
 
 from mlp_helpers.sandbox.github.errors import not_found, unprocessable, validation_failed
 from mlp_helpers.sandbox.github.objects import HEADS, BareRepository
+from mlp_helpers.sandbox.github.protection import applies_to
 from mlp_helpers.sandbox.github.store import Json, Permission, Repository, Store, timestamp
 
 
@@ -122,12 +123,23 @@ def reviews(store: Store, repository: Repository, pull: Json) -> list[Json]:
 
 def approvals(store: Store, repository: Repository, pull: Json) -> int:
     """How many people with write access approve the pull request as it is now."""
-    guard = store.item(repository, "protection", pull["base"]) or {}
-    stale_count = not (guard.get("required_pull_request_reviews") or {}).get("dismiss_stale_reviews")
+    stale_count = not _dismisses_stale_reviews(store, repository, pull["base"])
     latest: dict[str, str] = {}
     for review in reviews(store, repository, pull):
         if review["state"] != "COMMENTED" and (stale_count or review["commit_id"] == pull["head_sha"]):
             latest[review["user"]] = review["state"]
     return sum(
         state == "APPROVED" and store.role(user, repository) >= Permission.WRITE for user, state in latest.items()
+    )
+
+
+def _dismisses_stale_reviews(store: Store, repository: Repository, branch: str) -> bool:
+    guard = store.item(repository, "protection", branch) or {}
+    if (guard.get("required_pull_request_reviews") or {}).get("dismiss_stale_reviews"):
+        return True
+    return any(
+        (rule.get("parameters") or {}).get("dismiss_stale_reviews_on_push")
+        for _, ruleset in store.items(repository, "ruleset")
+        if ruleset["enforcement"] == "active" and applies_to(ruleset, branch, repository.default_branch)
+        for rule in ruleset["rules"]
     )

@@ -223,3 +223,26 @@ def test_linear_history_takes_squashes_only(repository: Repository, pull: PullRe
         pull.merge()
     assert "This branch must not contain merge commits." in error.value.data["message"]
     assert pull.merge(merge_method="squash").merged
+
+
+def test_ruleset_names_the_merge_methods_and_dismisses_stale_reviews(
+    clients: Clients, repository: Repository, pull: PullRequest
+) -> None:
+    parameters = {
+        "required_approving_review_count": 1,
+        "dismiss_stale_reviews_on_push": True,
+        "allowed_merge_methods": ["merge"],
+    }
+    _ruleset(repository, [{"type": "pull_request", "parameters": parameters}])
+    repository.add_to_collaborators("ada", "push")
+    reviewer = clients("ada-token").get_repo(repository.full_name).get_pull(1)
+    reviewer.create_review(event="APPROVE")
+    with pytest.raises(GithubException) as error:
+        pull.merge(merge_method="squash")
+    assert "The merge method squash is not allowed" in error.value.data["message"]
+    repository.create_file("late.yaml", "Slip this in", "x", branch="dev")
+    with pytest.raises(GithubException) as error:
+        pull.merge()
+    assert "At least 1 approving review is required" in error.value.data["message"]
+    reviewer.create_review(event="APPROVE")
+    assert pull.merge().merged

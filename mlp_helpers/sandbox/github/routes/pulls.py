@@ -81,7 +81,7 @@ def _details(call: Call, repository: Repository, git: BareRepository, pull: Json
     }
 
 
-def _refusal(call: Call, repository: Repository, pull: Json, new: str) -> Refusal | None:
+def _refusal(call: Call, repository: Repository, pull: Json, new: str, method: str = "merge") -> Refusal | None:
     return refusal(
         call.store,
         repository,
@@ -89,7 +89,7 @@ def _refusal(call: Call, repository: Repository, pull: Json, new: str) -> Refusa
         ref=HEADS + pull["base"],
         old=pull["base_sha"],
         new=new,
-        by_merge=True,
+        merge_method=method,
         approvals=pull_requests.approvals(call.store, repository, pull),
         checked=pull["head_sha"],
     )
@@ -189,7 +189,7 @@ def _merge(call: Call, owner: str, name: str, number: str) -> Json:
         parents = [pull["base_sha"]] if method == "squash" else [pull["base_sha"], pull["head_sha"]]
         author = call.signature()
         new = git.add_commit(tree, parents, _merge_message(repository, pull, method, body), author=author)
-        found = _refusal(call, repository, pull, new)
+        found = _refusal(call, repository, pull, new, method)
         if found is not None:
             raise GitHubError(405, found.message)
         try:
