@@ -7,6 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from mlp_helpers.sandbox.terraform.certificate import write_certificate
 from mlp_helpers.sandbox.terraform.versions import HOST, PROVIDERS
 
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
@@ -15,7 +16,8 @@ _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "
 def write_mirror(folder: Path) -> Path:
     """Write the mirror and the CLI configuration.
 
-    The versions carry the suffix `+sandbox`: they satisfy the constraints of the real ones, and nobody takes one for the other.
+    The versions carry the suffix `+sandbox`: they satisfy the constraints of the real ones, and nobody takes one for
+    the other.
 
     Args:
         folder: Where both go; a file that is there from an earlier call is replaced only if it would differ.
@@ -23,11 +25,15 @@ def write_mirror(folder: Path) -> Path:
     Returns:
         The path of `terraform.rc`, for TF_CLI_CONFIG_FILE.
     """
-    mirror = folder.resolve() / "mirror"
+    folder = folder.resolve()
+    mirror, certificate = folder / "mirror", folder / "provider.pem"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not certificate.exists():
+        write_certificate(certificate)
     for name, (source, version) in PROVIDERS.items():
         program = mirror / HOST / source / version / _platform() / f"terraform-provider-{name}_v{version}"
-        _write(program, _script(name), mode=0o755)
-    configuration = folder.resolve() / "terraform.rc"
+        _write(program, _script(name, certificate), mode=0o755)
+    configuration = folder / "terraform.rc"
     _write(configuration, _configuration(mirror), mode=0o644)
     return configuration
 
@@ -48,9 +54,9 @@ def _platform() -> str:
     return f"{platform.system().lower()}_{_MACHINES.get(machine, machine)}"
 
 
-def _script(name: str) -> str:
+def _script(name: str, certificate: Path) -> str:
     # -P keeps Terraform's working directory, where the user's files are, out of the import path.
-    command = shlex.join([sys.executable, "-P", "-m", "mlp_helpers.sandbox.terraform", name])
+    command = shlex.join([sys.executable, "-P", "-m", "mlp_helpers.sandbox.terraform", name, str(certificate)])
     return f"#!/bin/sh\nexec {command}\n"
 
 

@@ -1,9 +1,10 @@
-"""A go-plugin server: the handshake on stdout, TLS on a unix socket, the controller and stdio services, and an end with the parent."""
+"""A go-plugin server: the handshake on stdout, TLS on a unix socket, the controller and stdio services.
+
+It ends when Terraform says so, or when Terraform is gone.
+"""
 
 from __future__ import annotations
 
-import base64
-import datetime
 import os
 import signal
 import sys
@@ -28,11 +29,12 @@ def is_started_by_terraform() -> bool:
     return os.environ.get(name) == value
 
 
-def serve(handlers: dict[str, protocol.Handler]) -> None:
+def serve(handlers: dict[str, protocol.Handler], certificate: Path) -> None:
     """Serve a provider until Terraform says stop or dies; ends the process.
 
     Args:
         handlers: The methods of tfplugin6.Provider, by name.
+        certificate: PEM file with the server's private key and its certificate, in this order.
     """
     # Ctrl-C reaches the whole terminal; Terraform then calls StopProvider, and this process must live to answer it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -48,13 +50,13 @@ def serve(handlers: dict[str, protocol.Handler]) -> None:
             protocol.service("plugin.GRPCStdio", {"StreamStdio": _stdio(done)}),
         )
     )
-    # The folder has mode 0700. It stands in for the client certificate: Terraform's uses P-521, which Python's gRPC refuses.
+    key, chain = _read_certificate(certificate)
+    # The folder has mode 0700. It stands in for the client certificate: Terraform's uses P-521, which gRPC refuses.
     with tempfile.TemporaryDirectory(prefix="mlp-tf-") as folder:
         socket = Path(folder) / "provider.sock"
-        key, certificate, der = _certificate()
-        server.add_secure_port(f"unix://{socket}", grpc.ssl_server_credentials([(key, certificate)]))
+        server.add_secure_port(f"unix://{socket}", grpc.ssl_server_credentials([(key.encode(), chain.encode())]))
         server.start()
-        encoded = base64.b64encode(der).decode().rstrip("=")
+        encoded = "".join(chain.splitlines()[1:-1]).rstrip("=")
         print(f"{_CORE_PROTOCOL}|{_APPLICATION_PROTOCOL}|unix|{socket}|grpc|{encoded}", flush=True)
         parent = os.getppid()
         while not done.wait(_PARENT_CHECK_SECONDS):
@@ -87,32 +89,6 @@ def _stdio(done: threading.Event) -> protocol.Handler:
     return stream
 
 
-def _certificate() -> tuple[bytes, bytes, bytes]:
-    """A key and a self-signed certificate for this one process: key PEM, certificate PEM, certificate DER."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return (
-        private,
-        certificate.public_bytes(serialization.Encoding.PEM),
-        certificate.public_bytes(serialization.Encoding.DER),
-    )
+def _read_certificate(path: Path) -> tuple[str, str]:
+    key, separator, certificate = path.read_text().partition("-----BEGIN CERTIFICATE-----")
+    return key, (separator + certificate).strip()

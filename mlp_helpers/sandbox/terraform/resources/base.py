@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from mlp_helpers.sandbox.terraform.api import Services
 from mlp_helpers.sandbox.terraform.errors import ProviderError
 from mlp_helpers.sandbox.terraform.rules import Rules
 from mlp_helpers.sandbox.terraform.schemas import Block
 from mlp_helpers.sandbox.terraform.values import Value, Values
+
+if TYPE_CHECKING:  # the HTTP client is not needed to validate and plan
+    from mlp_helpers.sandbox.terraform.api import Services
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 

@@ -13,6 +13,9 @@ from mlp_helpers.sandbox.terraform.values import Values
 
 _SWITCHED = ("advanced_security", "code_security", "secret_scanning", "secret_scanning_push_protection", "secret_scanning_ai_detection", "secret_scanning_non_provider_patterns")  # fmt: skip
 
+# GitHub would switch these on in a new repository; the provider sends what is not written as false.
+_OFF_UNLESS_SET = ("has_discussions", "has_downloads", "has_issues", "has_projects", "has_wiki", "allow_update_branch")
+
 _SHAPE = Shape(
     camel=False,
     names={
@@ -133,10 +136,7 @@ class Repository(Resource):
         body["private"] = values["visibility"] != "public" if values.get("visibility") else bool(values.get("private"))
         if body.get("default_branch") is None or not values.get("repo_id"):
             body.pop("default_branch", None)  # nothing to point at yet
-        for name in ("allow_forking", "web_commit_signoff_required"):
-            if values.get(name) is None:
-                body.pop(name, None)
-        return body
+        return body | {name: bool(values.get(name)) for name in _OFF_UNLESS_SET}
 
     def _set_apart(self, services: Services, prior: Values, values: Values) -> None:
         """What has calls of its own: topics and vulnerability alerts."""
