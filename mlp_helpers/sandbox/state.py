@@ -14,13 +14,14 @@ from typing import Any
 import psutil
 
 from mlp_helpers.errors import SandboxError
+from mlp_helpers.folders import mlp_home
 
 PORTS = range(30000, 32760)  # below the kernel's ephemeral ports, above those that pods get (20000-29999)
 
 
 def sandbox_home() -> Path:
-    """The sandbox's directory: `sandbox` under MLP_HOME, by default under `.mlp` in the working directory."""
-    return Path(os.environ.get("MLP_HOME", ".mlp")).expanduser().resolve() / "sandbox"
+    """The sandbox's directory, under the folder for what is made at run time."""
+    return mlp_home() / "sandbox"
 
 
 class State:
