@@ -115,7 +115,7 @@ def lab(port: Annotated[int, typer.Option(help="By default a free one.")] = 0) -
 def plan(layer: str, environment: EnvironmentOption = "") -> None:
     """Show what Terraform would change in a layer: project, repository or environment."""
     planned = _platform(environment).plan(layer)
-    print(table(planned.rows(), caption=f"{layer}: {planned.summary}"))
+    print(table(planned.rows(), caption=f"{layer}: {planned}"))
 
 
 @app.command()

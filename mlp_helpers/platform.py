@@ -170,28 +170,24 @@ class Platform:
         layer = self.layer(layer_name)
         terraform = provisioning.open_layer(layer, self.config, self.endpoints)
         with Progress(f"Plan {layer_name}") as progress:
-            progress.update("init")
-            terraform.init()
-            progress.update("comparing with what exists")
-            return terraform.plan(layer.variables, destroy=destroy)
+            terraform.init(watcher=progress)
+            return terraform.plan(layer.variables, destroy=destroy, watcher=progress)
 
     def show_plan(self, layer_name: str) -> Shown:
         """What Terraform would change in a layer, as a table."""
         plan = self.plan(layer_name)
-        return table(plan.rows(), caption=f"Plan of {layer_name}: {plan.summary}")
+        return table(plan.rows(), caption=f"{layer_name}: {plan}")
 
     def apply(self, layer_name: str) -> Shown:
         """Plan a layer and make it so; a layer that is as it should be is left alone."""
         layer = self.layer(layer_name)
         terraform = provisioning.open_layer(layer, self.config, self.endpoints)
         with Progress(f"Apply {layer_name}") as progress:
-            progress.update("init")
-            terraform.init()
-            progress.update("comparing with what exists")
-            plan = terraform.plan(layer.variables)
+            terraform.init(watcher=progress)
+            plan = terraform.plan(layer.variables, watcher=progress)
             if plan.has_changes:
                 terraform.apply(plan, watcher=progress)
-        return table(plan.rows(), caption=f"{layer_name}: {plan.summary}")
+        return table(plan.rows(), caption=f"{layer_name}: {plan}")
 
     def seed_repository(self) -> Shown:
         """Render the environment's configuration and commit it as one commit; the same content makes no commit."""
@@ -363,8 +359,7 @@ class Platform:
         layer = self.layer(layer_name)
         terraform = provisioning.open_layer(layer, self.config, self.endpoints)
         with Progress(f"Destroy {layer_name}") as progress:
-            progress.update("init")
-            terraform.init()
+            terraform.init(watcher=progress)
             terraform.destroy(layer.variables, watcher=progress)
         return card(f"Destroy {layer_name}", "ok", {"left in its state": str(len(terraform.outputs()))})
 

@@ -39,7 +39,7 @@ class Sandbox:
         self.github_readonly_token = self.identities.issue("github:config-sync")
         accounts = {
             self.github_token: Account(GITHUB_LOGIN, GITHUB_SCOPES),
-            self.github_readonly_token: Account("config-sync", ("read:repo",)),
+            self.github_readonly_token: Account(GITHUB_LOGIN, ("contents:read",)),
         }
         self.clusters = Clusters(state, self.identities)
         self.google = GoogleServer(
