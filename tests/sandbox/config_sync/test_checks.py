@@ -289,7 +289,9 @@ def test_drift_is_a_declared_value_that_is_missing_or_other() -> None:
 
 def test_implicit_namespaces_are_made_unless_declared_existing_or_system() -> None:
     declared = declare(config_map(namespace="new"), config_map(namespace="there"), config_map(namespace="default"))
-    made = implicit_namespaces(declared, {"there": {"metadata": {"name": "there"}}, "default": {"metadata": {}}})
+    other = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "there"}}
+    other = decorated(declare(other)[0], Origin(SyncId("RootSync", ROOT.namespace, "other"), "", "", {}))
+    made = implicit_namespaces(declared, {"there": other, "default": {"metadata": {}}}, ROOT)
     assert [one.id.name for one in made] == ["new"]
 
 

@@ -91,7 +91,7 @@ class Applier:
         try:
             found = await self.find(object_id)
             if found is None or claim(found[1], origin.sync) is not Claim.OURS:
-                return None
+                return
             resource, live = found
             if is_detached(annotations_of(live)):
                 await self.release(object_id, origin)

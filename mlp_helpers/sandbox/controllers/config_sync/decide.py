@@ -256,12 +256,15 @@ def contains(live: Any, wanted: Any) -> bool:
     return bool(live == wanted)
 
 
-def implicit_namespaces(objects: Iterable[Declared], existing: Mapping[str, Mapping[str, Any]]) -> list[Declared]:
+def implicit_namespaces(
+    objects: Iterable[Declared], existing: Mapping[str, Mapping[str, Any]], sync: SyncId
+) -> list[Declared]:
     """Namespaces that a root sync creates because declared objects live in them.
 
     Args:
         objects: Declared objects.
-        existing: Live Namespace objects by name; one that others manage is left alone.
+        existing: Live Namespace objects by name; one that others made is left alone.
+        sync: Whose objects they are.
     """
     declared = {one.id.name for one in objects if one.id.group_kind == "Namespace"}
     used = {one.id.namespace for one in objects if one.id.namespace and not is_disabled(one)}
@@ -277,5 +280,5 @@ def implicit_namespaces(objects: Iterable[Declared], existing: Mapping[str, Mapp
             Place(""),
         )
         for name in wanted
-        if name not in existing or (manager_of(existing[name]) or "").startswith(":root")
+        if name not in existing or manager_of(existing[name]) == sync.manager
     ]

@@ -57,7 +57,7 @@ async def read(rendered: Rendered, spec: Mapping[str, Any], sync: SyncId, client
         raise ProblemsError([*blocking, *checked.passing])
     if not sync.is_root or (spec.get("override") or {}).get("namespaceStrategy") == "explicit":
         return checked
-    implicit = implicit_namespaces(checked.objects, await _namespaces(checked.objects, client))
+    implicit = implicit_namespaces(checked.objects, await _namespaces(checked.objects, client), sync)
     return Checked((*implicit, *checked.objects), checked.unknown, (), checked.passing)
 
 
