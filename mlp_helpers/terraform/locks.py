@@ -128,6 +128,8 @@ def _backend_of(process: psutil.Process) -> Mapping[str, Any] | None:
     try:
         data = Path(process.cwd(), process.environ().get("TF_DATA_DIR", ".terraform"))
         config = json.loads((data / "terraform.tfstate").read_text())["backend"]["config"]
+    except FileNotFoundError:
+        return {}  # the local backend, in a folder of its own
     except (psutil.Error, OSError, ValueError, KeyError, TypeError):
         return None
     return config if isinstance(config, dict) else None

@@ -61,6 +61,15 @@ def read_running(logs: Path) -> Running | None:
     return found if found.is_alive else None
 
 
+def last_line(logs: Path, name: str) -> str:
+    """What a command wrote last."""
+    try:
+        lines = (logs / f"{name}.log").read_text().splitlines()
+    except FileNotFoundError:
+        return ""
+    return lines[-1] if lines else ""
+
+
 def run(
     name: str,
     command: Sequence[str],

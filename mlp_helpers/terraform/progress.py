@@ -17,7 +17,7 @@ class Progress:
     def __init__(
         self, watcher: Watcher | None, *, total: int | None = None, clock: Callable[[], float] = time.monotonic
     ):
-        self._watcher, self._clock = watcher, clock
+        self.watcher, self._clock = watcher, clock
         self.total, self.done, self.seen = total, 0, 0
         self._active: dict[str, tuple[str, float]] = {}  # address -> what is done, since when
 
@@ -55,9 +55,9 @@ class Progress:
         return ", ".join(filter(None, [f"{doing} {address} for {_span(self._clock() - since)}", others, left]))
 
     def _say(self, reason: str) -> None:
-        if self._watcher is not None:
+        if self.watcher is not None:
             counted = self.total is not None
-            self._watcher.update(reason, done=self.done if counted else None, total=self.total)
+            self.watcher.update(reason, done=self.done if counted else None, total=self.total)
 
 
 def _span(seconds: float) -> str:

@@ -15,12 +15,15 @@ from mlp_helpers.terraform.engine import Engine, find_engine
 from mlp_helpers.terraform.locks import StateLock, StateLockedError, read_lock
 from mlp_helpers.terraform.outputs import Outputs
 from mlp_helpers.terraform.plan import Plan, read_plan
-from mlp_helpers.terraform.process import Finished, read_running, run
+from mlp_helpers.terraform.process import Finished, last_line, read_running, run
 from mlp_helpers.terraform.progress import Progress
 from mlp_helpers.terraform.working_copy import WorkingCopy
-from mlp_helpers.waiting import Interrupted, Watcher
+from mlp_helpers.waiting import Interrupted, Ready, Waiting, Watcher, wait_for
 
 _ALWAYS = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
+_EARLIER_RUN_SECONDS = (
+    2 * 3600.0
+)  # a regional cluster and its pools take a quarter of an hour, a stuck deletion 90 minutes
 _MEDDLING = ("TF_CLI_ARGS", "TF_WORKSPACE", "TF_DATA_DIR")  # of a person's shell; they would change what we ask for
 
 
@@ -68,6 +71,7 @@ class Terraform:
         Raises:
             TerraformError: A provider cannot be installed, or the state cannot be reached.
         """
+        self._await_earlier_run(Progress(watcher))  # its files must not change under it
         self._copy.refresh()
         # What an earlier run noted about the backend does not count: the caller says it anew, and nothing is migrated.
         settings = [f"-backend-config={key}={value}" for key, value in self._backend.items()]
@@ -220,7 +224,7 @@ class Terraform:
         raise failure(f"{doing} {self.name}", diagnostics, output=told)
 
     def _run(self, command: str, arguments: list[str], progress: Progress) -> Finished:
-        self._refuse_two_at_once()
+        self._await_earlier_run(progress)  # never two in one working copy
 
         def hear(line: str) -> None:
             event = read_event(line)
@@ -241,14 +245,20 @@ class Terraform:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_MEDDLING)}
         return {**kept, **self._given, **_ALWAYS, "TF_DATA_DIR": str(self._copy.data)}
 
-    def _refuse_two_at_once(self) -> None:
-        other = read_running(self._copy.logs)
-        if other is not None:
-            raise TerraformError(
-                f"terraform {other.name} of {self.name} still runs.",
-                why=f"Process {other.pid} was started here earlier, perhaps by a notebook whose kernel was restarted.",
-                fix=f"Wait until it has ended, or stop it gently with: kill -INT {other.pid}",
-            )
+    def _await_earlier_run(self, progress: Progress) -> None:
+        """Wait for a run that outlived its notebook: its kernel was restarted, Terraform goes on."""
+
+        def look() -> Ready[None] | Waiting:
+            running = read_running(self._copy.logs)
+            if running is None:
+                return Ready(None)
+            last = read_event(last_line(self._copy.logs, running.name)) or {}
+            said = str(last.get("@message", "")).strip()
+            return Waiting(f"terraform {running.name} from before, process {running.pid}, still runs: {said}")
+
+        what = f"an earlier run of {self.name}"
+        fix = f"Look at {self._copy.logs}; stop it gently with: kill -INT and its number."
+        wait_for(look, what, timeout_seconds=_EARLIER_RUN_SECONDS, watcher=progress.watcher, fix=fix)
 
     def _refuse_to_lose_data(self, plan: Plan, *, allow_destroy: bool) -> None:
         if plan.destroys_data and not allow_destroy:
