@@ -140,6 +140,8 @@ def json_reply(value: Mapping[str, Any], status: int = 200, headers: Mapping[str
 
 Handler = Callable[..., Awaitable[Reply | Json]]
 
+_SEGMENTS = {"*": "[^/]+?", "**": ".+?"}
+
 
 @dataclass(frozen=True)
 class Route:
@@ -147,7 +149,7 @@ class Route:
 
     Args:
         method: HTTP method.
-        template: Google's path template: `{name}` is one segment, `{name=**}` several.
+        template: Google's path template: `{name}` is one segment, `{name=**}` several, `{name=projects/*}` a shape.
         handler: Called with the call and the template's values by name.
         permission: IAM permission that the call needs; empty where the handler judges for itself.
     """
@@ -159,10 +161,11 @@ class Route:
     pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        parts = re.split(r"\{(\w+)(=\*\*)?\}", self.template)
+        parts = re.split(r"\{([\w.]+)(?:=([^}]*))?\}", self.template)
         pattern = re.escape(parts[0])
-        for name, wide, literal in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
-            pattern += f"(?P<{name}>{'.+?' if wide else '[^/]+?'}){re.escape(literal)}"
+        for name, shape, literal in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+            inner = "/".join(_SEGMENTS.get(part, re.escape(part)) for part in (shape or "*").split("/"))
+            pattern += f"(?P<{name.replace('.', '__')}>{inner}){re.escape(literal)}"
         object.__setattr__(self, "pattern", re.compile(pattern + r"\Z"))
 
     def values(self, method: str, path: str) -> dict[str, str] | None:

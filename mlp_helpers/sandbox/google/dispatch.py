@@ -50,12 +50,20 @@ class Dispatcher:
             call = self._resolve_pod(call)
         except GoogleError as error:
             return json_reply(platform_body(error), error.code)
-        for mount in self._mounts:
-            path = mount.local_path(call.path)
-            if path is not None:
-                return await self._answer_at(mount, replace(call, path=path))
-        refusal = not_emulated(call.method, call.full_path)
-        return json_reply(platform_body(refusal), refusal.code)
+        found = self._find(call)
+        if found is None:
+            refusal = not_emulated(call.method, call.full_path)
+            return json_reply(platform_body(refusal), refusal.code)
+        return await self._answer_at(*found)
+
+    def _find(self, call: Call) -> tuple[Mount, Call] | None:
+        """The mount that has a route for a call, else the first with its prefix; the one without a prefix is last."""
+        candidates = [(mount, path) for mount in self._mounts if (path := mount.local_path(call.path)) is not None]
+        specific = [(mount, path) for mount, path in candidates if mount.prefix] or candidates
+        for mount, path in specific:
+            if any(route.values(call.method, path) is not None for route in mount.routes):
+                return mount, replace(call, path=path)
+        return (specific[0][0], replace(call, path=specific[0][1])) if specific else None
 
     async def _answer_at(self, mount: Mount, call: Call) -> Reply:
         try:

@@ -16,6 +16,11 @@ from mlp_helpers.sandbox.google.calls import Call, FilePart, Reply, Service
 from mlp_helpers.sandbox.google.clusters import ClusterHost
 from mlp_helpers.sandbox.google.compute.routes import ComputeService
 from mlp_helpers.sandbox.google.compute.store import ComputeStore
+from mlp_helpers.sandbox.google.container.grpc_server import GrpcServer
+from mlp_helpers.sandbox.google.container.handlers import ContainerHandlers
+from mlp_helpers.sandbox.google.container.operations import ClusterOperations
+from mlp_helpers.sandbox.google.container.rest import ContainerService
+from mlp_helpers.sandbox.google.container.store import ContainerStore
 from mlp_helpers.sandbox.google.credentials.identities import SandboxService
 from mlp_helpers.sandbox.google.credentials.metadata import MetadataService
 from mlp_helpers.sandbox.google.credentials.pods import PodIdentities
@@ -77,7 +82,12 @@ class GoogleServer:
         self.network = ComputeStore(documents)
         self._service_usage = ServiceUsageService(admission, documents, seconds=quick)
         self._compute = ComputeService(admission, documents, self.network, seconds=quick)
-        services = {
+        clusters_store = ContainerStore(documents)
+        self.network.users_of.append(clusters_store.users_of)
+        self._container = ClusterOperations(documents, clusters_store, clusters, seconds=operation_seconds)
+        handlers = ContainerHandlers(admission, documents, clusters_store, self._container, self.network)
+        self._grpc = GrpcServer(handlers, admission)
+        services: dict[str, Service] = {
             "/token": TokenService(robot),
             "/computeMetadata": MetadataService(self.projects, default_project=next(iter(projects))),
             "/cloudresourcemanager": ResourceManagerService(admission),
@@ -86,9 +96,10 @@ class GoogleServer:
             "/compute": self._compute,
             "/cloudbilling": BillingService(admission),
             "/sandbox": SandboxService(identities),
+            "/container": ContainerService(handlers),
         }
         self._dispatcher = Dispatcher(admission, _mounts(services, self.storage), resolve_pod=self._pods.resolve)
-        self._operations = [self._service_usage.operations, self._compute.operations]
+        self._operations = [self._service_usage.operations, self._compute.operations, self._container.engine]
         self._runner: web.ServerRunner | None = None
         self.http_url = ""
         self.grpc_address = ""
@@ -111,6 +122,8 @@ class GoogleServer:
         await web.TCPSite(self._runner, "127.0.0.1", self._http_port).start()
         self._http_port = self._runner.addresses[0][1]
         self.http_url = f"http://127.0.0.1:{self._http_port}"
+        self._grpc_port = await self._grpc.start(self._grpc_port)
+        self.grpc_address = f"127.0.0.1:{self._grpc_port}"
         self.key.write(f"{self.http_url}/token")
         for operations in self._operations:
             operations.resume()
@@ -119,6 +132,7 @@ class GoogleServer:
         """Stop listening; what the stores hold stays."""
         if self._runner is not None:
             await self._runner.cleanup()
+        await self._grpc.stop()
         for operations in self._operations:
             await operations.stop()
         self.storage.store.close()
