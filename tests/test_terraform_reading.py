@@ -111,6 +111,18 @@ def test_the_reason_for_a_replacement_is_never_cut_off() -> None:
     assert plan.changes[0].attributes[0].path == "zone"
 
 
+def test_what_a_replacement_computes_anew_is_left_out() -> None:
+    before = {"zone": "a", "endpoint": "10.0.0.2"}
+    unknown = {"endpoint": True}
+    plan = plan_of(
+        change(
+            ["delete", "create"], before=before, after={"zone": "b"}, after_unknown=unknown, replace_paths=[["zone"]]
+        )
+    )
+
+    assert [each.path for each in plan.changes[0].attributes] == ["zone"]
+
+
 class Recorder:
     def __init__(self) -> None:
         self.last = ("", None, None)

@@ -13,6 +13,9 @@ Action = Literal["create", "update", "replace", "delete", "read"]
 
 ATTRIBUTES_SHOWN = 20
 TEXT_SHOWN = 200
+PATHS_NAMED = 3
+
+_UNKNOWN = "(known after apply)"
 
 # What a person would miss: destroying one of these loses what is in it.
 HOLDS_DATA = frozenset({"google_container_cluster", "google_storage_bucket", "github_repository"})
@@ -130,6 +133,8 @@ def _attributes(change: dict[str, Any], replace_paths: tuple[str, ...]) -> tuple
         AttributeChange(path, before, after, path in replace_paths or path.split("[")[0] in replace_paths)
         for path, before, after in pairs
     ]
+    if replace_paths:  # a new resource has everything computed anew: only what was asked for says something
+        found = [each for each in found if each.forces_replacement or each.after != _UNKNOWN]
     found.sort(key=lambda each: not each.forces_replacement)  # the reason for a replacement is never cut off
     return tuple(found[:ATTRIBUTES_SHOWN])
 
@@ -142,7 +147,7 @@ def _differences(
         if before != after or unknown is True:
             yield path, "(secret)", "(secret)"
     elif unknown is True:
-        yield path, _text(before), "(known after apply)"
+        yield path, _text(before), _UNKNOWN
     elif isinstance(before, dict) and isinstance(after, dict | None):
         after = after or {}
         names = dict.fromkeys([*before, *after, *(unknown if isinstance(unknown, dict) else ())])
@@ -192,5 +197,7 @@ def _note(change: ResourceChange) -> str:
     if change.replace_paths:
         reasons.append(f"because of {', '.join(change.replace_paths)}")
     elif change.attributes:
-        reasons.append(", ".join(each.path for each in change.attributes))
+        named = [each.path for each in change.attributes[:PATHS_NAMED]]
+        more = len(change.attributes) - len(named)
+        reasons.append(", ".join(named) + (f" and {more} more" if more else ""))
     return "; ".join(reasons)
