@@ -202,6 +202,15 @@ def test_plan_and_variables_are_private_and_the_plan_goes_after_the_apply(source
         terraform.apply(plan)
 
 
+def test_a_backend_that_moved_is_taken_as_it_is_said_now(source: Path) -> None:
+    folder = source.parent.parent
+    for address in ("one.json", "two.json"):  # the sandbox's ports change when it starts anew
+        backend = {"path": str(folder / address)}
+        terraform = Terraform(source, folder / "work", backend=backend, environment={})
+        assert terraform.plan({}).summary == {"create": 2}
+        terraform.apply(terraform.plan({}))
+
+
 def test_only_the_newest_plan_is_applied(source: Path) -> None:
     terraform = open_root(source)
     older = terraform.plan({})

@@ -36,6 +36,10 @@ resource "github_branch" "this" {
   repository    = github_repository.this.name
   branch        = each.value
   source_branch = github_branch_default.this.branch
+
+  lifecycle {
+    ignore_changes = [source_branch] # only read at creation; a new first environment must not replace the others
+  }
 }
 
 # A ruleset and not a branch protection: it is the maintained way, and both need a paid plan on private repositories.
