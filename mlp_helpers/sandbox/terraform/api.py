@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import os
 import socket
 import threading
+import time
 import urllib.parse
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +31,8 @@ Json = dict[str, Any]
 
 ENDPOINTS_VARIABLE = "MLP_SANDBOX_ENDPOINTS"
 _CALL_SECONDS = 60.0
+# After an interruption most operations end by themselves in this time; only longer ones are left to go on alone.
+_GRACE_SECONDS = 10.0
 
 
 class Client:
@@ -176,12 +180,14 @@ class Services:
             OperationError: It ended with an error, or not in time.
             StoppedError: Terraform was interrupted; the operation goes on.
         """
-        latest = operation
+        latest, stopped_at = operation, math.inf
 
         def probe() -> Ready[Json] | Waiting:
-            nonlocal latest
+            nonlocal latest, stopped_at
             if not _is_done(latest):
-                if self._stopping.is_set():
+                if self.is_stopping:
+                    stopped_at = min(stopped_at, time.monotonic())
+                if time.monotonic() - stopped_at > _GRACE_SECONDS:
                     raise StoppedError(
                         "interrupted while waiting",
                         f"The operation {latest.get('name', '')} goes on without Terraform.",
@@ -223,7 +229,8 @@ def accepted(*, resumable: bool = False) -> Iterator[None]:
     try:
         yield
     except ProviderError as error:
-        raise HalfMadeError(error, resumable=resumable and isinstance(error, StoppedError)) from error
+        stopped = isinstance(error, StoppedError)
+        raise HalfMadeError(error, goes_on=stopped, resumable=stopped and resumable) from error
 
 
 def quoted(part: str) -> str:

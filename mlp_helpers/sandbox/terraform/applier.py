@@ -33,7 +33,8 @@ def _create(resource: Resource, services: Services, values: Values) -> Outcome:
         values |= resource.create(services, values)
     except HalfMadeError as error:
         values |= resource.identity(values)
-        return Outcome(_read_or_keep(resource, services, values), None if error.resumable else error)
+        found = _read_or_keep(resource, services, values)
+        return Outcome(values if found is None and error.goes_on else found, None if error.resumable else error)
     except ProviderError as error:
         return Outcome(None, error)
     return _read(resource, services, values)

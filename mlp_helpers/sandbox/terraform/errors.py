@@ -57,8 +57,14 @@ class NotEmulatedError(ProviderError):
 
 
 class HalfMadeError(ProviderError):
-    """A creation failed after the service had accepted it: there may be an object, which Terraform must remember."""
+    """A creation failed after the service had accepted it: there may be an object, which Terraform must remember.
 
-    def __init__(self, cause: ProviderError, *, resumable: bool = False) -> None:
+    Args:
+        cause: What failed.
+        goes_on: The operation was not waited for; the object may still come.
+        resumable: The next refresh waits for it, so that nothing failed yet.
+    """
+
+    def __init__(self, cause: ProviderError, *, goes_on: bool = False, resumable: bool = False) -> None:
         super().__init__(cause.summary, cause.detail)
-        self.resumable = resumable
+        self.goes_on, self.resumable = goes_on, resumable

@@ -16,6 +16,7 @@ import pytest
 from mlp_helpers.sandbox.github.store import Account
 from mlp_helpers.sandbox.terraform import write_mirror
 from mlp_helpers.sandbox.terraform.api import Client
+from mlp_helpers.waiting import Ready, Waiting, wait_for
 from tests.sandbox.github.running import Running
 from tests.sandbox.google.conftest import NUMBER, PROJECT, Sandbox
 
@@ -86,14 +87,29 @@ def serve(home: Path, *, operation_seconds: float = 0.05) -> Iterator[World]:
                 }
             )
         )
-        yield World(
+        world = World(
             endpoints,
             write_mirror(home / "terraform"),
             google,
             Client(google.url, home / "google-token"),
             Client(f"{github.url}/api/v3", home / "github-token"),
         )
+        for name in ("compute", "container", "gkehub", "iam"):
+            _enable(world.google, f"{name}.googleapis.com")
+        yield world
     google.stop()
+
+
+def _enable(google: Client, name: str) -> None:
+    """Enable an API and wait: nothing answers before."""
+    service = f"/serviceusage/v1/projects/{PROJECT}/services/{name}"
+    google.call("POST", f"{service}:enable", {})
+
+    def look() -> Ready[None] | Waiting:
+        state = google.call("GET", service)["state"]
+        return Ready(None) if state == "ENABLED" else Waiting(state)
+
+    wait_for(look, name, timeout_seconds=20, first_pause_seconds=0.02)
 
 
 @pytest.fixture(scope="session")

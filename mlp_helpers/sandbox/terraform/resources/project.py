@@ -111,7 +111,7 @@ class ClientConfig(DataSource):
 
     def read(self, services: Services, config: Values) -> Values:
         provider = services.provider
-        project, region, zone = (provider.get(name) for name in ("project", "region", "zone"))
+        project, region, zone = (provider.get(name) or "" for name in ("project", "region", "zone"))
         return {
             **config,
             "id": f'projects/"{project}"/regions/"{region}"/zones/"{zone}"',
