@@ -31,6 +31,13 @@ ALSO = [f"{META}.{name}" for name in ("Status", "DeleteOptions", "WatchEvent")] 
 ]
 REFERENCE = "#/components/schemas/"
 PORTS = ("io.k8s.api.core.v1.ContainerPort", "io.k8s.api.core.v1.ServicePort")
+ALWAYS, OMITTED = "x-mlp-always", "x-mlp-omitted"
+# Named strings and maps of other packages, which the pattern cannot tell from structs.
+PLAIN_TYPES = {
+    *("ResourceName", "ResourceList", "Protocol", "UID", "NodeName", "ConditionStatus", "PullPolicy", "URIScheme"),
+    *("TaintEffect", "LabelSelectorOperator", "PodPhase", "MountPropagationMode", "PersistentVolumeMode"),
+    *("PersistentVolumeReclaimPolicy", "PersistentVolumeAccessMode", "RestartPolicy", "Verb", "FinalizerName"),
+}
 STRUCT = re.compile(r"^type (\w+) struct \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 FIELD = re.compile(r"^\t(?:\w+\s+)?(\S+)\s+`[^`]*json:\"([^\",]*)((?:,\w+)*)\"", re.MULTILINE)
 
@@ -80,51 +87,40 @@ def reachable(definitions: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def go_structs(sources: Path) -> dict[str, dict[str, bool]]:
-    """Each struct by its OpenAPI name, with every field and whether Go always writes it."""
-    structs: dict[str, dict[str, bool]] = {}
+def go_structs(sources: Path) -> dict[str, dict[str, str]]:
+    """Each struct by its OpenAPI name, with the mark of every field that has one."""
+    structs: dict[str, dict[str, str]] = {}
     for path in sources.rglob("types*.go"):
         package = re.search(r"k8s\.io/(api|apimachinery|apiextensions-apiserver)/(.*)$", str(path.parent))
         if package is None:
             continue
         prefix = f"io.k8s.{package[1]}.{package[2].replace('/', '.')}"
         text = path.read_text()
-        maps = set(re.findall(r"^type (\w+) (?:map\[|\[\])", text, re.MULTILINE))
-        strings = set(re.findall(r"^type (\w+) (?:string|int32|int64|bool)\b", text, re.MULTILINE))
+        plain = set(re.findall(r"^type (\w+) (?:map\[|\[\]|string|int32|int64|bool)", text, re.MULTILINE))
         for name, body in STRUCT.findall(text):
-            fields = [found for found in FIELD.findall(body) if found[1]]
-            structs[f"{prefix}.{name}"] = {
-                field: always_written(kind, options, maps | strings) for kind, field, options in fields
-            }
+            fields = {field: mark(kind, options, plain) for kind, field, options in FIELD.findall(body) if field}
+            structs[f"{prefix}.{name}"] = fields
     return structs
 
 
-def always_written(kind: str, options: str, not_structs: set[str]) -> bool:
-    """Whether Go's encoder writes a field of this type though it is empty: no omitempty, or a struct by value."""
-    if ",omitzero" in options:
-        return False
-    if ",omitempty" not in options:
-        return True
+def mark(kind: str, options: str, plain: set[str]) -> str:
+    """How Go writes an empty field: always (no omitempty, or a struct by value), not at all, or unmarked for pointers."""
+    if ",omitempty" not in options and ",omitzero" not in options:
+        return ALWAYS
     bare = kind.rsplit(".", 1)[-1]
-    by_value = re.fullmatch(r"[\w.]+", kind) is not None and bare[0].isupper()
-    return by_value and bare not in not_structs and not kind.startswith("v1.Resource") and bare not in NAMED_SCALARS
+    is_struct = re.fullmatch(r"[\w.]+", kind) and bare[0].isupper() and bare not in plain | PLAIN_TYPES
+    if is_struct and ",omitzero" not in options:
+        return ALWAYS
+    return "" if kind.startswith("*") else OMITTED
 
 
-# Named strings and maps of other packages, which the pattern cannot tell from structs.
-NAMED_SCALARS = {
-    *("ResourceName", "ResourceList", "Protocol", "UID", "NodeName", "ConditionStatus", "Duration", "PullPolicy"),
-    *("TaintEffect", "URIScheme", "LabelSelectorOperator", "PodPhase", "MountPropagationMode", "PersistentVolumeMode"),
-    *("PersistentVolumeReclaimPolicy", "PersistentVolumeAccessMode", "RestartPolicy", "Verb"),
-}
-
-
-def mark_always_written(kept: dict[str, Any], structs: dict[str, dict[str, bool]]) -> int:
-    """Mark the fields that exist in Go even when nobody set them."""
+def mark_fields(kept: dict[str, Any], structs: dict[str, dict[str, str]]) -> int:
+    """Mark the fields that Go writes though they are empty, and those that it leaves out then."""
     marked = 0
     for name, schema in kept.items():
-        for field, always in structs.get(name, {}).items():
-            if always and field in schema.get("properties", {}):
-                schema["properties"][field]["x-mlp-always"] = True
+        for field, found in structs.get(name, {}).items():
+            if found and field in schema.get("properties", {}):
+                schema["properties"][field][found] = True
                 marked += 1
     return marked
 
@@ -133,15 +129,19 @@ def main(wheel: Path, sources: Path) -> None:
     """Write the data file."""
     release, definitions = newest_definitions(wheel)
     kept = reachable(definitions)
-    kept["io.k8s.apimachinery.pkg.util.intstr.IntOrString"] = {"type": "string", "format": "int-or-string"}
-    kept["io.k8s.apimachinery.pkg.api.resource.Quantity"] = {"type": "string"}
+    kept["io.k8s.apimachinery.pkg.util.intstr.IntOrString"] = {
+        "type": "string",
+        "format": "int-or-string",
+        "x-mlp-zero": 0,
+    }
+    kept["io.k8s.apimachinery.pkg.api.resource.Quantity"] = {"type": "string", "x-mlp-zero": "0"}
     for name in PORTS:  # OpenAPI v2 has no defaults, yet the keys of these associative lists need them
         kept[name]["properties"]["protocol"]["default"] = "TCP"
-    marked = mark_always_written(kept, go_structs(sources))
+    marked = mark_fields(kept, go_structs(sources))
     OUTPUT.parent.mkdir(exist_ok=True)
     with gzip.GzipFile(OUTPUT, "wb", mtime=0) as out:
         out.write(json.dumps(kept, separators=(",", ":"), sort_keys=True).encode())
-    print(f"{release}: {len(kept)} definitions, {marked} fields always written, {OUTPUT.stat().st_size} bytes")
+    print(f"{release}: {len(kept)} definitions, {marked} fields marked, {OUTPUT.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

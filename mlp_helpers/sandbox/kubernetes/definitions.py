@@ -24,7 +24,7 @@ def load_data(name: str) -> Any:
 
 @cache
 def definitions() -> dict[str, dict[str, Any]]:
-    """Every definition by its name, e.g. `io.k8s.api.core.v1.Pod`; shared by all servers of the process, never changed."""
+    """Every definition by its name, e.g. `io.k8s.api.core.v1.Pod`; shared by all servers, never changed."""
     loaded: dict[str, dict[str, Any]] = load_data("schemas.json.gz")
     return loaded
 

@@ -148,19 +148,22 @@ rbac.authorization.k8s.io/v1 ClusterRole clusterroles cluster - - -
 rbac.authorization.k8s.io/v1 RoleBinding rolebindings ns - - -
 rbac.authorization.k8s.io/v1 Role roles ns - - -
 storage.k8s.io/v1 StorageClass storageclasses cluster sc - -
-admissionregistration.k8s.io/v1 MutatingWebhookConfiguration mutatingwebhookconfigurations cluster - api-extensions -
-admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy validatingadmissionpolicies cluster - api-extensions status
-admissionregistration.k8s.io/v1 ValidatingAdmissionPolicyBinding validatingadmissionpolicybindings cluster - api-extensions -
-admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration validatingwebhookconfigurations cluster - api-extensions -
-apiextensions.k8s.io/v1 CustomResourceDefinition customresourcedefinitions cluster crd,crds api-extensions status
+admissionregistration.k8s.io/v1 MutatingWebhookConfiguration mutatingwebhookconfigurations cluster - api -
+admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy validatingadmissionpolicies cluster - api status
+admissionregistration.k8s.io/v1 ValidatingAdmissionPolicyBinding validatingadmissionpolicybindings cluster - api -
+admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration validatingwebhookconfigurations cluster - api -
+apiextensions.k8s.io/v1 CustomResourceDefinition customresourcedefinitions cluster crd,crds api status
 scheduling.k8s.io/v1 PriorityClass priorityclasses cluster pc - -
 coordination.k8s.io/v1 Lease leases ns - - -
 discovery.k8s.io/v1 EndpointSlice endpointslices ns - - -
 """
 
 
+_CATEGORIES = {"api": "api-extensions"}
+
+
 def _names(text: str) -> tuple[str, ...]:
-    return () if text == "-" else tuple(text.split(","))
+    return () if text == "-" else tuple(_CATEGORIES.get(name, name) for name in text.split(","))
 
 
 def _verbs(name: str, group: str) -> tuple[str, ...]:

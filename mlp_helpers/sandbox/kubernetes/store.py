@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -97,7 +97,7 @@ class Store:
 
     def bodies(
         self, resource: str, namespace: str = "", *, after: tuple[str, str] = ("", ""), limit: int = -1
-    ) -> list[str]:
+    ) -> Sequence[str]:
         """Encoded objects in the order of namespace and name.
 
         Args:
@@ -130,7 +130,7 @@ class Store:
         first = self._database.execute("SELECT min(version) FROM changes").fetchone()[0]
         return int(first) - 1 if first else self.version
 
-    def changes_since(self, resource: str, version: int) -> list[Change]:
+    def changes_since(self, resource: str, version: int) -> Sequence[Change]:
         """Changes of a resource after a version."""
         rows = self._database.execute(
             "SELECT type, body, previous FROM changes WHERE resource=? AND version>? ORDER BY version",
@@ -142,7 +142,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All writes inside are kept together, or none if an error leaves the block; watchers hear of them at its end."""
+        """All writes inside are kept, or none if an error leaves the block; watchers hear of them at its end."""
         if self._database.in_transaction:
             yield
             return
