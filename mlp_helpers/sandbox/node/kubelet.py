@@ -125,7 +125,7 @@ class Kubelet:
 
     async def set_nodes(self, nodes: Sequence[NodeSpec]) -> None:
         """Show these nodes and no others; the pods of a node that goes are deleted with it."""
-        gone = await self._nodes.set(nodes)
+        gone = await self._nodes.replace(nodes)
         for pod in self._pods.list():
             if pod["spec"].get("nodeName") in gone:
                 metadata = pod["metadata"]

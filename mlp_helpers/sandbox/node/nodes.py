@@ -50,7 +50,7 @@ class Nodes:
     async def register(self, port: int) -> None:
         """Show the nodes, with the port that their logs are asked at; remove those of an earlier kubelet.
 
-        With no nodes given the earlier ones stay until `set` says otherwise.
+        With no nodes given the earlier ones stay until `replace` says otherwise.
         """
         self._port = port
         self._version = str((await self._client.raw("GET", "/version"))["gitVersion"])
@@ -59,7 +59,7 @@ class Nodes:
         for spec in self._specs.values():
             await self._show(spec)
 
-    async def set(self, nodes: Sequence[NodeSpec]) -> set[str]:
+    async def replace(self, nodes: Sequence[NodeSpec]) -> set[str]:
         """Show these nodes instead.
 
         Returns:
@@ -125,7 +125,7 @@ class Nodes:
 
 def _shows(found: Object, wanted: Object) -> bool:
     labels, annotations = found["metadata"].get("labels") or {}, found["metadata"].get("annotations") or {}
-    return (
+    return bool(
         wanted["metadata"]["labels"].items() <= labels.items()
         and wanted["metadata"]["annotations"].items() <= annotations.items()
         and (found.get("spec") or {}).get("taints", []) == wanted["spec"].get("taints", [])
