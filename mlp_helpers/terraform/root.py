@@ -71,11 +71,14 @@ class Terraform:
         Raises:
             TerraformError: A provider cannot be installed, or the state cannot be reached.
         """
-        self._await_earlier_run(Progress(watcher))  # its files must not change under it
+        progress = Progress(watcher)
+        if self.engine.note:
+            progress.say(self.engine.note)
+        self._await_earlier_run(progress)  # its files must not change under it
         self._copy.refresh()
         # What an earlier run noted about the backend does not count: the caller says it anew, and nothing is migrated.
         settings = [f"-backend-config={key}={value}" for key, value in self._backend.items()]
-        self._checked("init", ["-json", "-input=false", "-reconfigure", *settings], Progress(watcher))
+        self._checked("init", ["-json", "-input=false", "-reconfigure", *settings], progress)
         self._is_initialised = True
 
     def validate(self) -> tuple[Diagnostic, ...]:
