@@ -51,8 +51,14 @@ class Sandbox:
             operation_seconds=float(os.environ.get("MLP_SANDBOX_OPERATION_SECONDS", "0.5")),
             projects={PROJECT: PROJECT_NUMBER},
         )
-        self.clusters.pod_environment = self.google.pod_environment
+        self.clusters.pod_environment = self._pod_environment
         self.github = GitHubServer(state.home, tokens=accounts.get, port=state.port("github"))
+
+    def _pod_environment(self, project: str, namespace: str, account: str) -> dict[str, str]:
+        """Variables of a pod: its principal of Workload Identity Federation, named by the project's number."""
+        number = self.google.projects.get(project).number
+        pool = f"projects/{number}/locations/global/workloadIdentityPools/{project}.svc.id.goog"
+        return self.google.pod_environment(f"principal://iam.googleapis.com/{pool}/subject/ns/{namespace}/sa/{account}")
 
     async def start(self) -> None:
         """Start every server, bring back the clusters that were there, and publish the addresses."""
