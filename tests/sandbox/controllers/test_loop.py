@@ -100,9 +100,11 @@ async def test_informers_go_on_after_a_restart_of_the_server(client: Client, ser
         await client.create(config_map("a", v="1"))
         await until(lambda: _has(controller, ("a", "1")))
         await server.stop()
-        await server.start()
+        again = ApiServer(server.folder, port=int(server.url.rpartition(":")[2]))
+        await again.start()
         await client.create(config_map("b", v="1"))
         await until(lambda: _has(controller, ("b", "1")))
+    await again.stop()
 
 
 async def test_a_write_of_our_own_is_seen_at_once_but_never_revives_the_dead(client: Client) -> None:
