@@ -5,7 +5,7 @@ Clients take an endpoint with a path, so every service has a prefix of its own o
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from aiohttp import web
@@ -27,6 +27,12 @@ from mlp_helpers.sandbox.google.credentials.pods import PodIdentities
 from mlp_helpers.sandbox.google.credentials.service_account import Robot, ServiceAccountKey, TokenService
 from mlp_helpers.sandbox.google.dispatch import Dispatcher, Mount
 from mlp_helpers.sandbox.google.documents import Documents
+from mlp_helpers.sandbox.google.gateway.routes import GatewayService
+from mlp_helpers.sandbox.google.hub.features import FeatureRules
+from mlp_helpers.sandbox.google.hub.operations import HubOperations
+from mlp_helpers.sandbox.google.hub.registration import Registration
+from mlp_helpers.sandbox.google.hub.routes import HubService
+from mlp_helpers.sandbox.google.hub.store import HubStore
 from mlp_helpers.sandbox.google.iam.routes import IamService
 from mlp_helpers.sandbox.google.iam.store import AccountStore
 from mlp_helpers.sandbox.google.resourcemanager.routes import ResourceManagerService
@@ -87,6 +93,13 @@ class GoogleServer:
         self._container = ClusterOperations(documents, clusters_store, clusters, seconds=operation_seconds)
         handlers = ContainerHandlers(admission, documents, clusters_store, self._container, self.network)
         self._grpc = GrpcServer(handlers, admission)
+        hub_store = HubStore(documents)
+        rules = FeatureRules(hub_store, self.projects)
+        self._hub = HubOperations(documents, hub_store, rules, clusters, seconds=operation_seconds)
+        hub = HubService(admission, hub_store, clusters_store, self._hub, clusters)
+        registration = Registration(hub_store, self._hub, clusters_store, self.projects)
+        self._container.announce = registration.cluster_changed
+        gateway = GatewayService(admission, hub_store, clusters_store, clusters, access_token=robot.access_token)
         services: dict[str, Service] = {
             "/token": TokenService(robot),
             "/computeMetadata": MetadataService(self.projects, default_project=next(iter(projects))),
@@ -97,9 +110,18 @@ class GoogleServer:
             "/cloudbilling": BillingService(admission),
             "/sandbox": SandboxService(identities),
             "/container": ContainerService(handlers),
+            "/gkehub": hub,
+            "/connectgateway": gateway,
         }
-        self._dispatcher = Dispatcher(admission, _mounts(services, self.storage), resolve_pod=self._pods.resolve)
-        self._operations = [self._service_usage.operations, self._compute.operations, self._container.engine]
+        self._dispatcher = Dispatcher(
+            admission, _mounts(services, self.storage, at_root=(gateway, hub)), resolve_pod=self._pods.resolve
+        )
+        self._operations = [
+            self._service_usage.operations,
+            self._compute.operations,
+            self._container.engine,
+            self._hub.engine,
+        ]
         self._runner: web.ServerRunner | None = None
         self.http_url = ""
         self.grpc_address = ""
@@ -145,7 +167,7 @@ class GoogleServer:
         return await _send(request, await self._answer(call))
 
 
-def _mounts(services: Mapping[str, Service], storage: StorageService) -> list[Mount]:
+def _mounts(services: Mapping[str, Service], storage: StorageService, *, at_root: Sequence[Service]) -> list[Mount]:
     """The services by prefix; objects at `/BUCKET/OBJECT` come last, for their path could be anything."""
     mounts = [
         Mount(prefix, service, service.routes(), needs_token=prefix != "/token") for prefix, service in services.items()
@@ -153,6 +175,11 @@ def _mounts(services: Mapping[str, Service], storage: StorageService) -> list[Mo
     mounts += [
         Mount(prefix, storage, storage.routes(), keeps_prefix=True)
         for prefix in ("/storage", "/upload", "/download", "/resumable", "/batch")
+    ]
+    mounts += [
+        Mount(f"/{version}", service, service.routes(), keeps_prefix=True)
+        for service in at_root
+        for version in ("v1", "v1beta", "v1beta1", "v1alpha")
     ]
     return [*mounts, Mount("", storage, storage.object_routes(), keeps_prefix=True)]
 

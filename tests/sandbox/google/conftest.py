@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from google.auth.credentials import Credentials
 from google.cloud import storage
 from google.oauth2.credentials import Credentials as TokenCredentials
@@ -47,7 +48,16 @@ class RecordingHost:
         return {"configSyncState": {"state": "CONFIG_SYNC_INSTALLED", "syncState": {"code": "SYNCED"}}}
 
     def kubeconfig(self, name: str, *, identity: Identity, token: str) -> str:
-        return f"# {name} for {identity.email}\napiVersion: v1\nkind: Config\n"
+        named = {"name": name}
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{**named, "cluster": {"server": "https://127.0.0.1:6443"}}],
+            "users": [{**named, "user": {"token": token}}],
+            "contexts": [{**named, "context": {"cluster": name, "user": name}}],
+            "current-context": name,
+        }
+        return yaml.safe_dump(config)
 
 
 class Sandbox:

@@ -86,6 +86,11 @@ def _public_key(private_key: str) -> str:
     return key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
 
 
+def is_jwt(token: str) -> bool:
+    """Whether a token is signed content rather than a name for it."""
+    return token.count(".") == 2
+
+
 class Robot:
     """The service account as a caller: an admin of the sandbox's projects."""
 
@@ -99,6 +104,11 @@ class Robot:
     def identity_of_jwt(self, signed: str) -> Identity | None:
         """The caller that a self-signed JWT proves."""
         return Identity(self._key.email, is_admin=True) if self._key.verify(signed) else None
+
+    def access_token(self, call: Call) -> str:
+        """The token of a caller; where the caller came with a JWT of this key, the access token that it stands for."""
+        token = call.headers.get("authorization", "").partition(" ")[2].strip()
+        return self.token() if is_jwt(token) else token
 
     def exchange(self, assertion: str) -> str:
         """An access token for a signed assertion."""

@@ -1,0 +1,1 @@
+"""The Connect Gateway: a way in to clusters that cannot be reached directly."""
