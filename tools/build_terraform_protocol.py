@@ -3,8 +3,8 @@
     python -m pip download --no-deps --dest FOLDER tf==1.2.0
     python tools/build_terraform_protocol.py FOLDER/tf-1.2.0-py3-none-any.whl
 
-The wheel wants protobuf < 6, which the rest of the environment cannot have; so it is never installed. Its generated modules carry
-the file descriptors as one bytes literal each. They are data, and any protobuf loads them.
+The wheel wants protobuf < 6, which the rest of the environment cannot have; so it is never installed. Its generated
+modules carry the file descriptors as one bytes literal each. They are data, and any protobuf loads them.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     python -m pip download --no-deps --dest FOLDER cdktn-provider-google==21.1.0 cdktn-provider-github==18.0.0
     python tools/build_terraform_schemas.py FOLDER
 
-The bindings are generated from the providers' own schemas, and their compiled JavaScript (a jsii tarball inside the wheel) still says
-everything but a few facts, which `terraform_schema_facts.py` adds. The output has the shape of `terraform providers schema -json` for
-one provider. The same wheels give the same bytes.
+The bindings are generated from the providers' own schemas, and their compiled JavaScript (a jsii tarball inside the
+wheel) still says everything but a few facts, which `terraform_schema_facts.py` adds. The output has the shape of
+`terraform providers schema -json` for one provider. The same wheels give the same bytes.
 """
 
 from __future__ import annotations

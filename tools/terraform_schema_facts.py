@@ -1,4 +1,4 @@
-"""Which types the sandbox emulates, and the facts about them that the bindings lost (from the providers' public documentation)."""
+"""Which types the sandbox emulates, and the facts about them that the bindings lost (from the public documentation)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Terraform's values ↔ the bodies of a REST API, guided by the schema.
 
-Most of both sides follows from names: `ip_cidr_range` is `ipCidrRange`, a block of at most one is an object, other blocks are an array.
-A `Shape` holds what does not.
+Most of both sides follows from names: `ip_cidr_range` is `ipCidrRange`, a block of at most one is an object, other
+blocks are an array. A `Shape` holds what does not.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ def to_body(block: Block, shape: Shape, values: Values, path: tuple[str, ...] = 
 def from_body(block: Block, shape: Shape, body: Json, seed: Values, path: tuple[str, ...] = ()) -> Values:
     """The state that a body shows.
 
-    APIs leave zero values out; where the seed has one, it stays. Everything else is what the body says: drift must show.
+    APIs leave zero values out; where the seed has one, it stays. Everything else is what the body says, so that drift
+    shows.
 
     Args:
         seed: The latest known state, which also carries what no API shows.

@@ -1,6 +1,7 @@
 """The key and certificate that the provider processes show to Terraform.
 
-They are made once, with the mirror: making them anew in every process would double the time that a provider takes to start.
+They are made once, with the mirror: made anew in every process, they would take a third of the time that a provider
+needs to start.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def write_certificate(path: Path) -> None:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)

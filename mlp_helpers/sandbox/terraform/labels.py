@@ -1,4 +1,4 @@
-"""Google's labels: what is written (`labels`), what Terraform manages (`terraform_labels`), and all that there is (`effective_labels`)."""
+"""Google's labels: as written, those that Terraform manages (`terraform_labels`), and all (`effective_labels`)."""
 
 from __future__ import annotations
 

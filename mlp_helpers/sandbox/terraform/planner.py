@@ -1,7 +1,8 @@
 """Plan a change: pure functions from configuration and prior state to the planned state and what must be replaced.
 
-Terraform has already merged the two into a proposal. What is left is what the providers' SDK does: defaults, values that the provider
-block gives, computed values that are not known yet, differences that mean nothing, and changes that cannot be made in place.
+Terraform has already merged the two into a proposal. What is left is what the providers' SDK does: defaults, values
+that the provider block gives, computed values that are not known yet, differences that mean nothing, and changes that
+cannot be made in place.
 """
 
 from __future__ import annotations
@@ -153,7 +154,10 @@ def _replacements(block: Block, rules: Rules, prior: Values, planned: Values) ->
 
 
 def _changed(block: Block, names: list[str], prior: Values, planned: Values, before: Path) -> list[Path]:
-    """Where a path's value differs. In a set, or where blocks come or go, the whole block is named: Terraform must find the path."""
+    """Where a path's value differs.
+
+    In a set, or where blocks come or go, the whole block is named: Terraform must find the path.
+    """
     name, *rest = names
     old, new = prior.get(name), planned.get(name)
     here: Path = (*before, name)

@@ -1,6 +1,7 @@
 """Terraform's plugin protocol 6 and go-plugin's two services, as messages made from committed descriptors.
 
-The descriptors come from `tools/build_terraform_protocol.py`. Generated code would pin a protobuf version; descriptors load under any.
+The descriptors come from `tools/build_terraform_protocol.py`. Generated code would pin a version of protobuf;
+descriptors load under any.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ def response(method: str) -> Message:
 
 
 def service(name: str, handlers: Mapping[str, Handler]) -> grpc.GenericRpcHandler:
-    """A gRPC service with the given methods; methods without a handler answer UNIMPLEMENTED, which Terraform expects of old providers."""
+    """A gRPC service with the given methods.
+
+    The others answer UNIMPLEMENTED, which Terraform expects of older providers.
+    """
     methods = {}
     for method in _POOL.FindServiceByName(name).methods:
         if method.name not in handlers:

@@ -67,7 +67,10 @@ def _packable(value: Value) -> Any:
 
 
 def conform(value: Value, to: Type) -> Value:
-    """Fit a value to a type: absent attributes become null, foreign ones go, primitives are converted as Terraform converts them."""
+    """Fit a value to a type.
+
+    Absent attributes become null, foreign ones go, primitives are converted as Terraform converts them.
+    """
     if value is None or value is UNKNOWN:
         return value
     if isinstance(to, str):
@@ -106,7 +109,10 @@ _PRIMITIVES = {"string": _string, "number": _number, "bool": _bool}
 
 
 def is_zero(value: Value) -> bool:
-    """Whether a value is null, or what an API leaves out: "", 0, false, nothing inside. The providers' SDK takes these for the same."""
+    """Whether a value is null, or what an API leaves out: "", 0, false, nothing inside.
+
+    The providers' SDK takes these for the same.
+    """
     if isinstance(value, list):
         return all(is_zero(item) for item in value)
     if isinstance(value, dict):

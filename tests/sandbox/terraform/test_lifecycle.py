@@ -157,7 +157,13 @@ def test_an_interrupted_creation_is_remembered(slow_world: World, terraform_in: 
 
 
 def test_prevented_and_abandoned_objects_outlive_a_destroy(terraform: Terraform, world: World) -> None:
-    text = 'resource "google_compute_network" "n" {\n  name = "policy"\n  auto_create_subnetworks = false\n  deletion_policy = "PREVENT"\n}\n'
+    text = """
+resource "google_compute_network" "n" {
+  name                    = "policy"
+  auto_create_subnetworks = false
+  deletion_policy         = "PREVENT"
+}
+"""
     terraform.apply(text)
     refused = terraform.run("destroy", "-auto-approve", "-no-color", ok=(1,))
     assert 'deletion_policy = "PREVENT"' in refused.stderr

@@ -38,7 +38,7 @@ class Branch(Resource):
             start = services.github.find(f"{path}/git/ref/heads/{quoted(values['source_branch'])}")
             if start is None:
                 raise ProviderError(
-                    f"Error querying GitHub branch reference {values['repository']} (refs/heads/{values['source_branch']})",
+                    f"Error querying GitHub branch reference {values['repository']} ({values['source_branch']})",
                     "A branch needs a commit to start from: the source branch does not exist (yet).",
                 )
             source = values["source_sha"] = start["object"]["sha"]
@@ -106,16 +106,34 @@ class BranchDefault(Resource):
 
 _PROTECTION = Shape(
     camel=False,
-    names={"require_signed_commits": "required_signatures.enabled", "enforce_admins": "enforce_admins.enabled",
-           "require_conversation_resolution": "required_conversation_resolution.enabled"},
-    local=frozenset({"repository", "branch", "etag", "required_pull_request_reviews.include_admins", "required_status_checks.include_admins",
-                     "required_pull_request_reviews.dismissal_users", "required_pull_request_reviews.dismissal_teams",
-                     "required_pull_request_reviews.dismissal_apps", "required_pull_request_reviews.bypass_pull_request_allowances"}),
-    from_api={
-        "required_status_checks.checks": lambda checks: [f"{check['context']}:{check['app_id']}" if check.get("app_id") else check["context"] for check in checks],
-        **{f"restrictions.{kind}": lambda members: [member.get("login") or member.get("slug") for member in members] for kind in ("users", "teams", "apps")},
+    names={
+        "require_signed_commits": "required_signatures.enabled",
+        "enforce_admins": "enforce_admins.enabled",
+        "require_conversation_resolution": "required_conversation_resolution.enabled",
     },
-)  # fmt: skip
+    local=frozenset(
+        {
+            "repository",
+            "branch",
+            "etag",
+            "required_pull_request_reviews.include_admins",
+            "required_status_checks.include_admins",
+            "required_pull_request_reviews.dismissal_users",
+            "required_pull_request_reviews.dismissal_teams",
+            "required_pull_request_reviews.dismissal_apps",
+            "required_pull_request_reviews.bypass_pull_request_allowances",
+        }
+    ),
+    from_api={
+        "required_status_checks.checks": lambda checks: [
+            f"{check['context']}:{check['app_id']}" if check.get("app_id") else check["context"] for check in checks
+        ],
+        **{
+            f"restrictions.{kind}": lambda members: [member.get("login") or member.get("slug") for member in members]
+            for kind in ("users", "teams", "apps")
+        },
+    },
+)
 
 
 class BranchProtection(Resource):

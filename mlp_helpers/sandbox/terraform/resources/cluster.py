@@ -7,13 +7,13 @@ from typing import Any
 
 from mlp_helpers.sandbox.terraform.api import Json, Services, accepted
 from mlp_helpers.sandbox.terraform.bodies import Shape, changed, under
-from mlp_helpers.sandbox.terraform.errors import ApiError, ProviderError
+from mlp_helpers.sandbox.terraform.errors import ProviderError
 from mlp_helpers.sandbox.terraform.resources import nodes
 from mlp_helpers.sandbox.terraform.resources.cluster_rules import RULES
-from mlp_helpers.sandbox.terraform.resources.rest import RestResource, argument
+from mlp_helpers.sandbox.terraform.resources.container import ContainerResource, Request
+from mlp_helpers.sandbox.terraform.resources.rest import argument
 from mlp_helpers.sandbox.terraform.values import Value, Values
 
-SERVICE = "/container/v1"
 _DEFAULT_POOL = "default-pool"
 
 # The argument in the update request, where it is not "desired" and the field's name.
@@ -47,6 +47,10 @@ _DESIRED_NETWORK: dict[str, Callable[[Any], Json]] = {
     "inTransitEncryptionConfig": lambda value: {"desiredInTransitEncryptionConfig": value},
     "networkPerformanceConfig": lambda value: {"desiredNetworkPerformanceConfig": value},
 }
+
+# Strings "TRUE" and "FALSE" of the provider, booleans of the API.
+_DEFAULTS_PORT = "node_pool_defaults.node_config_defaults.insecure_kubelet_readonly_port_enabled"
+_AUTO_PORT = "node_pool_auto_config.node_kubelet_config.insecure_kubelet_readonly_port_enabled"
 
 SHAPE = Shape(
     names={
@@ -107,38 +111,53 @@ SHAPE = Shape(
         "control_plane_endpoints_config.ip_endpoints_config": "ipEndpointsConfig",
         "fleet.membership_id": "",
         "node_pool_auto_config.resource_manager_tags": "resourceManagerTags.tags",
-        "node_pool_defaults.node_config_defaults.insecure_kubelet_readonly_port_enabled": "nodeKubeletConfig.insecureKubeletReadonlyPortEnabled",
-        "node_pool_auto_config.node_kubelet_config.insecure_kubelet_readonly_port_enabled": "insecureKubeletReadonlyPortEnabled",
+        _DEFAULTS_PORT: "nodeKubeletConfig.insecureKubeletReadonlyPortEnabled",
         **under("node_pool", nodes.POOL_NAMES),
         **under("node_config", nodes.NODE_CONFIG_NAMES),
     },
     local=frozenset(
         {
-            "project", "location", "deletion_protection", "remove_default_node_pool", "ignore_node_count_changes", "skip_node_pool_refresh",
-            "operation", "networking_mode", "min_master_version", "node_version", "private_ipv6_google_access", "tpu_ipv4_cidr_block",
-            "fleet.membership_id", "fleet.membership_location", "desired_emulated_version", "emulated_version",
+            "project",
+            "location",
+            "deletion_protection",
+            "remove_default_node_pool",
+            "ignore_node_count_changes",
+            "skip_node_pool_refresh",
+            "operation",
+            "networking_mode",
+            "min_master_version",
+            "node_version",
+            "private_ipv6_google_access",
+            "tpu_ipv4_cidr_block",
+            "fleet.membership_id",
+            "fleet.membership_location",
+            "desired_emulated_version",
+            "emulated_version",
             *(f"node_pool.{name}" for name in nodes.POOL_LOCAL),
             *(f"node_config.{name}" for name in nodes.NODE_CONFIG_LOCAL),
         }
     ),
     objects=frozenset({"addons_config.ray_operator_config"}),
     to_api={
-        "maintenance_policy.maintenance_exclusion": lambda exclusions: {item.pop("exclusionName"): _exclusion(item) for item in exclusions},
-        "node_pool_defaults.node_config_defaults.insecure_kubelet_readonly_port_enabled": lambda value: value == "TRUE",
-        "node_pool_auto_config.node_kubelet_config.insecure_kubelet_readonly_port_enabled": lambda value: value == "TRUE",
+        "maintenance_policy.maintenance_exclusion": lambda exclusions: {
+            item.pop("exclusionName"): _exclusion(item) for item in exclusions
+        },
+        _DEFAULTS_PORT: lambda value: value == "TRUE",
+        _AUTO_PORT: lambda value: value == "TRUE",
         **under("node_pool.node_config", nodes.NODE_CONFIG_TO_API),
         **under("node_config", nodes.NODE_CONFIG_TO_API),
     },
     from_api={
         "maintenance_policy.maintenance_exclusion": lambda exclusions: [
-            {"exclusionName": name, **item, "exclusionOptions": item.get("maintenanceExclusionOptions")} for name, item in exclusions.items()
+            {"exclusionName": name, **item, "exclusionOptions": item.get("maintenanceExclusionOptions")}
+            for name, item in exclusions.items()
         ],
-        "node_pool_defaults.node_config_defaults.insecure_kubelet_readonly_port_enabled": lambda value: "TRUE" if value else "FALSE",
-        "node_pool_auto_config.node_kubelet_config.insecure_kubelet_readonly_port_enabled": lambda value: "TRUE" if value else "FALSE",
+        _DEFAULTS_PORT: lambda value: "TRUE" if value else "FALSE",
+        _AUTO_PORT: lambda value: "TRUE" if value else "FALSE",
         **under("node_pool.node_config", nodes.NODE_CONFIG_FROM_API),
         **under("node_config", nodes.NODE_CONFIG_FROM_API),
     },
-)  # fmt: skip
+)
 
 
 def _exclusion(item: Json) -> Json:
@@ -147,10 +166,9 @@ def _exclusion(item: Json) -> Json:
     return item
 
 
-class Cluster(RestResource):
+class Cluster(ContainerResource):
     """google_container_cluster."""
 
-    service = SERVICE
     collection = "projects/{project}/locations/{location}/clusters"
     import_formats = (
         "projects/{project}/locations/{location}/clusters/{name}",
@@ -168,11 +186,6 @@ class Cluster(RestResource):
 
     def imported(self, identifier: str, provider: Any) -> Values:
         return super().imported(identifier, provider) | {"deletion_protection": True}
-
-    def operation_path(self, operation: Json, values: Values) -> str:
-        if "operationType" not in operation:
-            return ""
-        return f"{SERVICE}/projects/{values['project']}/locations/{values['location']}/operations/{operation['name']}"
 
     def body(self, values: Values) -> Json:
         body = super().body(values)
@@ -198,31 +211,14 @@ class Cluster(RestResource):
         if body.get("nodePools"):
             body.pop("initialNodeCount", None)
             body.pop("nodeConfig", None)
-        collection = f"{SERVICE}/{self.fill(self.collection, values)}"
-        with services.lock(self.relative_name(values)):
-            operation = services.google.call("POST", collection, {"cluster": body})
-            values["operation"] = operation["name"]  # an interrupted creation goes on; the next refresh waits for it
-            with accepted(resumable=True):
-                self.wait(services, operation, values, "create")
-            values["operation"] = None
+        collection = f"{self.service}/{self.fill(self.collection, values)}"
+        with services.lock(self.cluster_url(values)):
+            self.start(services, values, collection, {"cluster": body})
             if values.get("remove_default_node_pool"):
                 with accepted():
                     removal = services.google.call("DELETE", f"{self.url(values)}/nodePools/{_DEFAULT_POOL}")
                     self.wait(services, removal, values, "create")
         return self.identity(values)
-
-    def read(self, services: Services, state: Values) -> Values | None:
-        if state.get("operation"):
-            state = self._resume(services, state)
-        return super().read(services, state)
-
-    def _resume(self, services: Services, state: Values) -> Values:
-        path = self.operation_path({"operationType": "", "name": state["operation"]}, state)
-        operation = services.google.find(path)
-        if operation is not None and not services.is_stopping:
-            self.wait(services, operation, state, "create")
-            state = {**state, "operation": None}
-        return state
 
     def state(self, body: Json, seed: Values) -> Values:
         network = body.get("networkConfig") or {}
@@ -257,12 +253,12 @@ class Cluster(RestResource):
 
     def update(self, services: Services, prior: Values, values: Values) -> None:
         """One call for each kind of change, as the API wants it."""
-        with services.lock(self.relative_name(values)):
-            for verb, path, request in self._requests(prior, values):
-                operation = services.google.call(verb, f"{self.url(values)}{path}", request)
-                self.wait(services, operation, values, "update")
+        url = self.url(values)
+        self.send(
+            services, values, ((method, url + path, body) for method, path, body in self._requests(prior, values))
+        )
 
-    def _requests(self, prior: Values, values: Values) -> Iterator[tuple[str, str, Json]]:
+    def _requests(self, prior: Values, values: Values) -> Iterator[Request]:
         before, after = self.body(prior), self.body(values)
         fields = changed(before, after)
         for name, value in fields.items():
@@ -293,14 +289,7 @@ class Cluster(RestResource):
                 "Cannot destroy cluster because deletion_protection is set to true.",
                 "Set it to false, apply that (the provider looks at the state), then destroy.",
             )
-        with services.lock(self.relative_name(state)):
-            try:
-                operation = services.google.call("DELETE", self.url(state))
-            except ApiError as error:
-                if error.status == 404:
-                    return
-                raise
-            self.wait(services, operation, state, "delete")
+        super().delete(services, state)
 
 
 def relative(reference: str, collection: str) -> str:

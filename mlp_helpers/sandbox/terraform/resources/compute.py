@@ -72,8 +72,16 @@ class Network(ComputeResource):
     rules = Rules(
         immutable=frozenset(
             {
-                "name", "project", "description", "auto_create_subnetworks", "mtu", "enable_ula_internal_ipv6",
-                "internal_ipv6_range", "network_profile", "delete_default_routes_on_create", "params",
+                "name",
+                "project",
+                "description",
+                "auto_create_subnetworks",
+                "mtu",
+                "enable_ula_internal_ipv6",
+                "internal_ipv6_range",
+                "network_profile",
+                "delete_default_routes_on_create",
+                "params",
             }
         ),
         defaults={
@@ -83,7 +91,7 @@ class Network(ComputeResource):
         },
         from_provider=("project",),
         checks=(NAME, one_of("routing_mode", "REGIONAL", "GLOBAL")),
-    )  # fmt: skip
+    )
 
 
 class Subnetwork(ComputeResource):
@@ -108,8 +116,16 @@ class Subnetwork(ComputeResource):
     rules = Rules(
         immutable=frozenset(
             {
-                "name", "network", "region", "project", "description", "purpose", "reserved_internal_range",
-                "external_ipv6_prefix", "ip_collection", "params",
+                "name",
+                "network",
+                "region",
+                "project",
+                "description",
+                "purpose",
+                "reserved_internal_range",
+                "external_ipv6_prefix",
+                "ip_collection",
+                "params",
             }
         ),
         defaults={
@@ -128,12 +144,20 @@ class Subnetwork(ComputeResource):
             is_cidr("ip_cidr_range"),
             is_cidr("secondary_ip_range.ip_cidr_range"),
             one_of("stack_type", "IPV4_ONLY", "IPV4_IPV6", "IPV6_ONLY"),
-            one_of("purpose", "PRIVATE", "REGIONAL_MANAGED_PROXY", "GLOBAL_MANAGED_PROXY", "PRIVATE_SERVICE_CONNECT", "PEER_MIGRATION", "PRIVATE_NAT"),
+            one_of(
+                "purpose",
+                "PRIVATE",
+                "REGIONAL_MANAGED_PROXY",
+                "GLOBAL_MANAGED_PROXY",
+                "PRIVATE_SERVICE_CONNECT",
+                "PEER_MIGRATION",
+                "PRIVATE_NAT",
+            ),
             one_of("log_config.metadata", "EXCLUDE_ALL_METADATA", "INCLUDE_ALL_METADATA", "CUSTOM_METADATA"),
             needs_one_of("ip_cidr_range", "reserved_internal_range", "ip_collection"),
         ),
         replaces=lambda prior, planned: _shrinks(prior, planned),
-    )  # fmt: skip
+    )
 
     def update(self, services: Services, prior: Values, values: Values) -> None:
         """Three calls, as the API has it: growing the range, private access, and the rest under a fingerprint."""

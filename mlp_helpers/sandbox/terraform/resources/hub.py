@@ -14,8 +14,10 @@ from mlp_helpers.sandbox.terraform.values import Values
 
 _CLUSTER_PREFIX = "//container.googleapis.com/"
 _FEATURES = (
-    "configmanagement", "policycontroller", "servicemesh", "multiclusteringress", "multiclusterservicediscovery", "fleetobservability",
-    "clusterupgrade", "rbacrolebindingactuation", "workloadidentity", "appdevexperience", "dataplanev2", "workloadcertificate",
+    "configmanagement", "policycontroller", "servicemesh", "multiclusteringress", "multiclusterservicediscovery",
+    "fleetobservability",
+    "clusterupgrade", "rbacrolebindingactuation", "workloadidentity", "appdevexperience", "dataplanev2",
+    "workloadcertificate",
 )  # fmt: skip
 
 
@@ -43,14 +45,20 @@ class Membership(HubResource):
         defaults={"location": "global"},
         from_provider=("project",),
         equal={
-            "endpoint.gke_cluster.resource_link": lambda left, right: left.removeprefix(_CLUSTER_PREFIX) == right.removeprefix(_CLUSTER_PREFIX),
+            "endpoint.gke_cluster.resource_link": lambda left, right: (
+                left.removeprefix(_CLUSTER_PREFIX) == right.removeprefix(_CLUSTER_PREFIX)
+            ),
             "authority.issuer": names_the_same,
         },
         checks=(
-            matches("membership_id", r"[a-z0-9][a-z0-9-]{0,61}[a-z0-9]|[a-z0-9]", "must have at most 63 lower-case letters, digits and hyphens"),
+            matches(
+                "membership_id",
+                r"[a-z0-9][a-z0-9-]{0,61}[a-z0-9]|[a-z0-9]",
+                "must have at most 63 lower-case letters, digits and hyphens",
+            ),
             matches("authority.issuer", r"https://.+|\$\{.*", "must begin with https://"),
         ),
-    )  # fmt: skip
+    )
 
     def state(self, body: Json, seed: Values) -> Values:
         state = super().state(body, seed)
@@ -137,11 +145,21 @@ class Feature(HubResource):
         checks=(
             one_of("name", *_FEATURES),
             one_of(f"{_FEATURE_SYNC}.source_format", "hierarchy", "unstructured"),
-            one_of("fleet_default_member_config.configmanagement.management", "MANAGEMENT_AUTOMATIC", "MANAGEMENT_MANUAL", "MANAGEMENT_UNSPECIFIED"),
-            one_of("fleet_default_member_config.policycontroller.policy_controller_hub_config.install_spec",
-                   "INSTALL_SPEC_NOT_INSTALLED", "INSTALL_SPEC_ENABLED", "INSTALL_SPEC_SUSPENDED", "INSTALL_SPEC_DETACHED"),
+            one_of(
+                "fleet_default_member_config.configmanagement.management",
+                "MANAGEMENT_AUTOMATIC",
+                "MANAGEMENT_MANUAL",
+                "MANAGEMENT_UNSPECIFIED",
+            ),
+            one_of(
+                "fleet_default_member_config.policycontroller.policy_controller_hub_config.install_spec",
+                "INSTALL_SPEC_NOT_INSTALLED",
+                "INSTALL_SPEC_ENABLED",
+                "INSTALL_SPEC_SUSPENDED",
+                "INSTALL_SPEC_DETACHED",
+            ),
         ),
-    )  # fmt: skip
+    )
 
     def state(self, body: Json, seed: Values) -> Values:
         resource_state = body.get("resourceState") or {}
@@ -181,10 +199,12 @@ class FeatureMembership(HubResource):
         served=frozenset({"policycontroller.policy_controller_hub_config.policy_content"}),
         checks=(
             one_of(f"{_SYNC}.source_format", "hierarchy", "unstructured", ""),
-            one_of("configmanagement.management", "MANAGEMENT_AUTOMATIC", "MANAGEMENT_MANUAL", "MANAGEMENT_UNSPECIFIED"),
+            one_of(
+                "configmanagement.management", "MANAGEMENT_AUTOMATIC", "MANAGEMENT_MANUAL", "MANAGEMENT_UNSPECIFIED"
+            ),
             one_of("mesh.management", "MANAGEMENT_AUTOMATIC", "MANAGEMENT_MANUAL", "MANAGEMENT_UNSPECIFIED"),
         ),
-    )  # fmt: skip
+    )
 
     def identity(self, values: Values) -> Values:
         return {"id": f"{self.relative_name(values)}/membershipId/{values['membership']}"}
@@ -231,7 +251,7 @@ class FeatureMembership(HubResource):
             self.wait(services, self._set(services, feature, values, spec), values, action)
 
     def _set(self, services: Services, feature: Json, values: Values, spec: Json) -> Json:
-        """Send this member's part only: in a map, PATCH changes the keys that are sent, and an empty part removes one."""
+        """Send this member's part only: PATCH changes the keys of a map that are sent; an empty part removes one."""
         key = next((name for name in _specs(feature) if _is_of(name, values)), None) or self.fill(
             "projects/{project}/locations/{membership_location}/memberships/{membership}",
             {**values, "membership_location": values.get("membership_location") or "global"},

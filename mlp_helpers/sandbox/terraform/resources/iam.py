@@ -1,4 +1,4 @@
-"""Identity: google_service_account, and one member of one role in the policies of projects, service accounts and buckets."""
+"""Identity: google_service_account, and members of roles of projects, service accounts and buckets."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ServiceAccount(RestResource):
             matches(
                 "account_id",
                 r"[a-z]([-a-z0-9]{4,28}[a-z0-9])",
-                "must have 6 to 30 lower-case letters, digits and hyphens, begin with a letter and not end with a hyphen",
+                "must have 6 to 30 lower-case letters, digits and hyphens, begin with a letter, not end with a hyphen",
             ),
         ),
     )
@@ -170,7 +170,8 @@ class IamMember(Resource):
                 if any("condition" in binding for binding in policy["bindings"]):
                     policy["version"] = 3
                 try:
-                    return self.set_policy(services, target, policy)
+                    self.set_policy(services, target, policy)
+                    return
                 except ApiError as error:
                     # 409 and 412: someone else changed the policy in between; look again.
                     if error.status not in (409, 412) or attempt == _CONFLICTS_BEFORE_GIVING_UP - 1:
@@ -181,14 +182,18 @@ _MEMBER_RULES = Rules(
     immutable=frozenset({"role", "member", "condition"}),
     equal={"member": lambda left, right: _same_member(left, right)},
     checks=(
-        matches("role", r"(roles/[\w.]+|(projects|organizations)/[^/]+/roles/[\w.]+)", "must be roles/NAME or a custom role's full name"),
+        matches(
+            "role",
+            r"(roles/[\w.]+|(projects|organizations)/[^/]+/roles/[\w.]+)",
+            "must be roles/NAME or a custom role's full name",
+        ),
         matches(
             "member",
             r"(allUsers|allAuthenticatedUsers|(user|group|domain|serviceAccount|principal|principalSet|projectOwner|projectEditor|projectViewer|iamMember|deleted):.+|principal(Set)?://.+)",
             "must begin with a kind, such as user:, group:, serviceAccount: or principal://",
         ),
     ),
-)  # fmt: skip
+)
 
 
 class ProjectIamMember(IamMember):

@@ -5,29 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mlp_helpers.sandbox.terraform.api import Json, Services, accepted
+from mlp_helpers.sandbox.terraform.api import Json, Services
 from mlp_helpers.sandbox.terraform.bodies import Shape, changed, under
-from mlp_helpers.sandbox.terraform.errors import ApiError
 from mlp_helpers.sandbox.terraform.resources import nodes
-from mlp_helpers.sandbox.terraform.resources.cluster import SERVICE, Cluster
-from mlp_helpers.sandbox.terraform.resources.rest import RestResource, argument
+from mlp_helpers.sandbox.terraform.resources.container import ContainerResource, Request
 from mlp_helpers.sandbox.terraform.rules import Rules, between, conflicts, matches, names_the_same, one_of
 from mlp_helpers.sandbox.terraform.values import Values, is_zero
 
 # Fields of UpdateNodePoolRequest, by the field of the node configuration that they change.
 _IN_PLACE = {
-    "machineType": "machineType", "diskSizeGb": "diskSizeGb", "diskType": "diskType", "imageType": "imageType", "gvnic": "gvnic",
+    "machineType": "machineType", "diskSizeGb": "diskSizeGb", "diskType": "diskType", "imageType": "imageType",
+    "gvnic": "gvnic",
     "fastSocket": "fastSocket", "gcfsConfig": "gcfsConfig", "workloadMetadataConfig": "workloadMetadataConfig",
     "kubeletConfig": "kubeletConfig", "linuxNodeConfig": "linuxNodeConfig", "confidentialNodes": "confidentialNodes",
-    "containerdConfig": "containerdConfig", "bootDisk": "bootDisk", "loggingConfig": "loggingConfig", "windowsNodeConfig": "windowsNodeConfig",
+    "containerdConfig": "containerdConfig", "bootDisk": "bootDisk", "loggingConfig": "loggingConfig",
+    "windowsNodeConfig": "windowsNodeConfig",
 }  # fmt: skip
 _WRAPPED = {"labels": "labels", "taints": "taints", "tags": "tags", "resourceLabels": "labels"}
 
 
-class NodePool(RestResource):
+class NodePool(ContainerResource):
     """google_container_node_pool."""
 
-    service = SERVICE
     collection = "projects/{project}/locations/{location}/clusters/{cluster}/nodePools"
     import_formats = (
         "projects/{project}/locations/{location}/clusters/{cluster}/nodePools/{name}",
@@ -44,9 +43,20 @@ class NodePool(RestResource):
     rules = Rules(
         immutable=frozenset(
             {
-                "name", "name_prefix", "cluster", "location", "project", "initial_node_count", "max_pods_per_node", "queued_provisioning",
-                "placement_policy", "network_config.pod_range", "network_config.pod_ipv4_cidr_block", "network_config.create_pod_range",
-                "network_config.additional_pod_network_configs", "network_config.additional_node_network_configs",
+                "name",
+                "name_prefix",
+                "cluster",
+                "location",
+                "project",
+                "initial_node_count",
+                "max_pods_per_node",
+                "queued_provisioning",
+                "placement_policy",
+                "network_config.pod_range",
+                "network_config.pod_ipv4_cidr_block",
+                "network_config.create_pod_range",
+                "network_config.additional_pod_network_configs",
+                "network_config.additional_node_network_configs",
                 *(f"node_config.{name}" for name in nodes.NODE_CONFIG_IMMUTABLE),
             }
         ),
@@ -55,14 +65,27 @@ class NodePool(RestResource):
         served=frozenset(nodes.POOL_SERVED),
         equal={"cluster": names_the_same, "network_config.subnetwork": names_the_same},
         checks=(
-            matches("name", r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", "must have at most 40 lower-case letters, digits and hyphens, begin with a letter and not end with a hyphen"),
+            matches(
+                "name",
+                r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?",
+                "must have at most 40 lower-case letters, digits and hyphens, a letter first, no hyphen last",
+            ),
             one_of("node_config.taint.effect", "NO_SCHEDULE", "PREFER_NO_SCHEDULE", "NO_EXECUTE"),
             one_of("node_config.workload_metadata_config.mode", "MODE_UNSPECIFIED", "GCE_METADATA", "GKE_METADATA"),
             one_of("autoscaling.location_policy", "BALANCED", "ANY"),
-            one_of("node_config.reservation_affinity.consume_reservation_type", "UNSPECIFIED", "NO_RESERVATION", "ANY_RESERVATION", "SPECIFIC_RESERVATION"),
+            one_of(
+                "node_config.reservation_affinity.consume_reservation_type",
+                "UNSPECIFIED",
+                "NO_RESERVATION",
+                "ANY_RESERVATION",
+                "SPECIFIC_RESERVATION",
+            ),
             one_of(
                 "node_config.guest_accelerator.gpu_driver_installation_config.gpu_driver_version",
-                "GPU_DRIVER_VERSION_UNSPECIFIED", "INSTALLATION_DISABLED", "DEFAULT", "LATEST",
+                "GPU_DRIVER_VERSION_UNSPECIFIED",
+                "INSTALLATION_DISABLED",
+                "DEFAULT",
+                "LATEST",
             ),
             one_of("upgrade_settings.strategy", "SURGE", "BLUE_GREEN", "SHORT_LIVED"),
             between("max_pods_per_node", 8, 256),
@@ -71,10 +94,7 @@ class NodePool(RestResource):
             conflicts("autoscaling.max_node_count", "autoscaling.total_max_node_count"),
             conflicts("name", "name_prefix"),
         ),
-    )  # fmt: skip
-
-    def operation_path(self, operation: Json, values: Values) -> str:
-        return Cluster.operation_path(self, operation, values)  # type: ignore[arg-type]
+    )
 
     def fill(self, template: str, values: Values) -> str:
         return super().fill(template, {**values, **self._place(values)})
@@ -84,13 +104,12 @@ class NodePool(RestResource):
 
     @staticmethod
     def _place(values: Values) -> Values:
-        """Project, location and short name of the cluster; its id may be given instead of the name."""
+        """Project and location of the cluster; its id, which holds both, may be given instead of its name."""
         place = {name: values.get(name) for name in ("project", "location")}
         cluster = str(values.get("cluster") or "")
         if cluster.startswith("projects/"):
-            _, project, _, location, _, cluster = cluster.split("/")
-            place = {"project": place["project"] or project, "location": place["location"] or location}
-            return place
+            _, project, _, location, *_ = cluster.split("/")
+            return {"project": place["project"] or project, "location": place["location"] or location}
         return place
 
     def relative_name(self, values: Values) -> str:
@@ -106,13 +125,8 @@ class NodePool(RestResource):
         pool = self.body(values)
         pool["initialNodeCount"] = _first(values.get("initial_node_count"), values.get("node_count"), _at_first(pool))
         pool |= {"name": values["name"]}
-        collection = f"{SERVICE}/{self.relative_name(values).rpartition('/')[0]}"
-        with services.lock(collection):
-            operation = services.google.call("POST", collection, {"nodePool": pool})
-            values["operation"] = operation["name"]
-            with accepted(resumable=True):
-                self.wait(services, operation, values, "create")
-            values["operation"] = None
+        with services.lock(self.cluster_url(values)):
+            self.start(services, values, f"{self.cluster_url(values)}/nodePools", {"nodePool": pool})
         return self.identity(values)
 
     def body(self, values: Values) -> Json:
@@ -121,16 +135,6 @@ class NodePool(RestResource):
             body["autoscaling"]["enabled"] = True
         return body
 
-    def read(self, services: Services, state: Values) -> Values | None:
-        if state.get("operation"):
-            operation = services.google.find(
-                self.operation_path({"operationType": "", "name": state["operation"]}, state)
-            )
-            if operation is not None and not services.is_stopping:
-                self.wait(services, operation, state, "create")
-                state = {**state, "operation": None}
-        return super().read(services, state)
-
     def state(self, body: Json, seed: Values) -> Values:
         if not (body.get("autoscaling") or {}).get("enabled"):
             body = {**body, "autoscaling": None}
@@ -138,7 +142,6 @@ class NodePool(RestResource):
         groups = [
             url.replace("/instanceGroupManagers/", "/instanceGroups/") for url in body.get("instanceGroupUrls") or []
         ]
-        # What a resize leaves behind: the API shows the size only through the instance groups, which hold this many a zone.
         size = body.get("currentNodeCount", body.get("initialNodeCount", 0))
         state |= {
             "instance_group_urls": body.get("instanceGroupUrls") or [],
@@ -153,50 +156,33 @@ class NodePool(RestResource):
 
     def update(self, services: Services, prior: Values, values: Values) -> None:
         """One call for each kind of change, as the API wants it."""
-        cluster = self.url(values).rsplit("/nodePools/", 1)[0]
-        with services.lock(cluster):
-            for verb, path, request in self._requests(prior, values):
-                target = cluster if path == "cluster" else f"{self.url(values)}{path}"
-                operation = services.google.call(verb, target, request)
-                self.wait(services, operation, values, "update")
+        self.send(services, values, self._requests(prior, values))
 
-    def _requests(self, prior: Values, values: Values) -> Iterator[tuple[str, str, Json]]:
+    def _requests(self, prior: Values, values: Values) -> Iterator[Request]:
+        url, cluster = self.url(values), self.cluster_url(values)
         before, after = self.body(prior), self.body(values)
         fields = changed(before, after)
         config = changed(before.get("config", {}), after.get("config", {})) if "config" in fields else {}
         for name, value in config.items():
             if name in _WRAPPED:
-                yield "PUT", "", {name: {_WRAPPED[name]: value or ([] if name in ("taints", "tags") else {})}}
+                yield "PUT", url, {name: {_WRAPPED[name]: value or ([] if name in ("taints", "tags") else {})}}
             elif name in _IN_PLACE:
-                yield "PUT", "", {_IN_PLACE[name]: value}
+                yield "PUT", url, {_IN_PLACE[name]: value}
         if "version" in fields:
-            yield "PUT", "", {"nodeVersion": fields["version"]}
+            yield "PUT", url, {"nodeVersion": fields["version"]}
         for name in ("upgradeSettings", "locations", "nodeDrainConfig"):
             if name in fields:
-                yield "PUT", "", {name: fields[name]}
+                yield "PUT", url, {name: fields[name]}
         if "networkConfig" in fields:
-            yield "PUT", "", {"nodeNetworkConfig": fields["networkConfig"]}
+            yield "PUT", url, {"nodeNetworkConfig": fields["networkConfig"]}
         if "autoscaling" in fields:
             desired = fields["autoscaling"] or {"enabled": False}
-            yield (
-                "PUT",
-                "cluster",
-                {"update": {"desiredNodePoolId": values["name"], "desiredNodePoolAutoscaling": desired}},
-            )
+            update = {"desiredNodePoolId": values["name"], "desiredNodePoolAutoscaling": desired}
+            yield "PUT", cluster, {"update": update}
         if "management" in fields:
-            yield "POST", ":setManagement", {"management": fields["management"] or {}}
+            yield "POST", f"{url}:setManagement", {"management": fields["management"] or {}}
         if not is_zero(values.get("node_count")) and values["node_count"] != prior.get("node_count"):
-            yield "POST", ":setSize", {"nodeCount": values["node_count"]}
-
-    def delete(self, services: Services, state: Values) -> None:
-        with services.lock(self.url(state).rsplit("/nodePools/", 1)[0]):
-            try:
-                operation = services.google.call("DELETE", self.url(state))
-            except ApiError as error:
-                if error.status == 404:
-                    return
-                raise
-            self.wait(services, operation, state, "delete")
+            yield "POST", f"{url}:setSize", {"nodeCount": values["node_count"]}
 
 
 def _first(*values: Any) -> Any:
@@ -204,5 +190,5 @@ def _first(*values: Any) -> Any:
 
 
 def _at_first(pool: Json) -> int:
-    scaling = argument({"autoscaling": [pool["autoscaling"]]} if "autoscaling" in pool else {}, "autoscaling")
+    scaling = pool.get("autoscaling", {})
     return int(scaling.get("minNodeCount") or scaling.get("totalMinNodeCount") or 0)

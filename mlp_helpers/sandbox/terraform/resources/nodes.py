@@ -1,4 +1,4 @@
-"""What clusters and node pools share: the bodies of node pools and node configurations, and what cannot change in place."""
+"""What clusters and node pools share: bodies of pools and node configurations, and what cannot change in place."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ from typing import Any
 
 from mlp_helpers.sandbox.terraform.bodies import under
 
-_KUBELET = {
-    "insecure_kubelet_readonly_port_enabled": "insecureKubeletReadonlyPortEnabled",
-    "cpu_cfs_quota": "cpuCfsQuota",
-}
 _READ_ONLY_PORT = "insecure_kubelet_readonly_port_enabled"
 
 NODE_CONFIG_NAMES: dict[str, str] = {
@@ -27,7 +23,6 @@ NODE_CONFIG_NAMES: dict[str, str] = {
     "fast_socket": "fastSocket",
     "gvnic": "gvnic",
 }
-_TAINT_EFFECTS = {"NO_SCHEDULE", "PREFER_NO_SCHEDULE", "NO_EXECUTE"}
 
 
 def _flag(value: Any) -> Any:
@@ -70,17 +65,23 @@ POOL_LOCAL = (
 
 # Everything in a node configuration that needs new machines under a new pool.
 NODE_CONFIG_IMMUTABLE = (
-    "spot", "preemptible", "flex_start", "max_run_duration", "service_account", "oauth_scopes", "guest_accelerator", "reservation_affinity",
-    "shielded_instance_config", "metadata", "min_cpu_platform", "local_ssd_count", "local_ssd_encryption_mode", "secondary_boot_disks",
-    "local_nvme_ssd_block_config", "ephemeral_storage_local_ssd_config", "boot_disk_kms_key", "node_group", "advanced_machine_features",
+    "spot", "preemptible", "flex_start", "max_run_duration", "service_account", "oauth_scopes", "guest_accelerator",
+    "reservation_affinity",
+    "shielded_instance_config", "metadata", "min_cpu_platform", "local_ssd_count", "local_ssd_encryption_mode",
+    "secondary_boot_disks",
+    "local_nvme_ssd_block_config", "ephemeral_storage_local_ssd_config", "boot_disk_kms_key", "node_group",
+    "advanced_machine_features",
     "sandbox_config", "sole_tenant_config", "enable_confidential_storage",
 )  # fmt: skip
 
 # Arguments that GKE fills when they are left out.
 NODE_CONFIG_SERVED = (
-    "shielded_instance_config", "workload_metadata_config", "kubelet_config", "linux_node_config", "advanced_machine_features", "boot_disk",
-    "gcfs_config", "gvnic", "confidential_nodes", "windows_node_config", "taint", "containerd_config", "guest_accelerator",
-    "local_nvme_ssd_block_config", "ephemeral_storage_local_ssd_config", "node_image_config", "taint_config", "reservation_affinity",
+    "shielded_instance_config", "workload_metadata_config", "kubelet_config", "linux_node_config",
+    "advanced_machine_features", "boot_disk",
+    "gcfs_config", "gvnic", "confidential_nodes", "windows_node_config", "taint", "containerd_config",
+    "guest_accelerator",
+    "local_nvme_ssd_block_config", "ephemeral_storage_local_ssd_config", "node_image_config", "taint_config",
+    "reservation_affinity",
 )  # fmt: skip
 NODE_CONFIG_DEFAULTS = {
     "shielded_instance_config.enable_secure_boot": False,
@@ -97,8 +98,3 @@ POOL_DEFAULTS = {
     "management.auto_upgrade": False,
     **under("node_config", NODE_CONFIG_DEFAULTS),
 }
-
-
-def is_taint_effect(value: str) -> bool:
-    """Whether GKE knows the effect."""
-    return value in _TAINT_EFFECTS

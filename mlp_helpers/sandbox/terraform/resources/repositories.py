@@ -11,7 +11,14 @@ from mlp_helpers.sandbox.terraform.resources.base import DataSource, Resource
 from mlp_helpers.sandbox.terraform.rules import Rules, conflicts, matches, one_of
 from mlp_helpers.sandbox.terraform.values import Values
 
-_SWITCHED = ("advanced_security", "code_security", "secret_scanning", "secret_scanning_push_protection", "secret_scanning_ai_detection", "secret_scanning_non_provider_patterns")  # fmt: skip
+_SWITCHED = (
+    "advanced_security",
+    "code_security",
+    "secret_scanning",
+    "secret_scanning_push_protection",
+    "secret_scanning_ai_detection",
+    "secret_scanning_non_provider_patterns",
+)
 
 # GitHub would switch these on in a new repository; the provider sends what is not written as false.
 _OFF_UNLESS_SET = ("has_discussions", "has_downloads", "has_issues", "has_projects", "has_wiki", "allow_update_branch")
@@ -28,12 +35,22 @@ _SHAPE = Shape(
     },
     local=frozenset(
         {
-            "archive_on_destroy", "auto_init", "gitignore_template", "license_template", "ignore_vulnerability_alerts_during_read", "template",
-            "pages", "etag", "source_owner", "source_repo", "vulnerability_alerts", "fork",
+            "archive_on_destroy",
+            "auto_init",
+            "gitignore_template",
+            "license_template",
+            "ignore_vulnerability_alerts_during_read",
+            "template",
+            "pages",
+            "etag",
+            "source_owner",
+            "source_repo",
+            "vulnerability_alerts",
+            "fork",
         }
     ),
     from_api={"topics": sorted},
-)  # fmt: skip
+)
 
 
 def owner(services: Services) -> str:
@@ -68,8 +85,14 @@ class Repository(Resource):
         },
         served=frozenset({"security_and_analysis", *(f"security_and_analysis.{name}" for name in _SWITCHED)}),
         checks=(
-            matches("name", r"[-a-zA-Z0-9_.]{1,100}", "must have 1 to 100 letters, digits, hyphens, underscores and dots"),
-            matches("topics", r"[a-z0-9][a-z0-9-]{0,49}", "must have at most 50 lower-case letters, digits and hyphens, begin with a letter or digit"),
+            matches(
+                "name", r"[-a-zA-Z0-9_.]{1,100}", "must have 1 to 100 letters, digits, hyphens, underscores and dots"
+            ),
+            matches(
+                "topics",
+                r"[a-z0-9][a-z0-9-]{0,49}",
+                "must have at most 50 lower-case letters, digits and hyphens, begin with a letter or digit",
+            ),
             one_of("visibility", "public", "private", "internal"),
             one_of("merge_commit_title", "PR_TITLE", "MERGE_MESSAGE"),
             one_of("merge_commit_message", "PR_BODY", "PR_TITLE", "BLANK"),
@@ -77,7 +100,7 @@ class Repository(Resource):
             one_of("squash_merge_commit_message", "PR_BODY", "COMMIT_MESSAGES", "BLANK"),
             conflicts("private", "visibility"),
         ),
-    )  # fmt: skip
+    )
 
     def identity(self, values: Values) -> Values:
         return {"id": values["name"]}

@@ -45,7 +45,16 @@ class Bucket(RestResource):
         from_api={"lifecycle_rule.condition.with_state": lambda live: "LIVE" if live else "ARCHIVED"},
     )
     rules = Rules(
-        immutable=frozenset({"name", "location", "project", "custom_placement_config", "hierarchical_namespace", "enable_object_retention"}),
+        immutable=frozenset(
+            {
+                "name",
+                "location",
+                "project",
+                "custom_placement_config",
+                "hierarchical_namespace",
+                "enable_object_retention",
+            }
+        ),
         defaults={
             "storage_class": "STANDARD",
             "force_destroy": False,
@@ -60,14 +69,14 @@ class Bucket(RestResource):
             matches(
                 "name",
                 r"[a-z0-9][-_.a-z0-9]{1,220}[a-z0-9]",
-                "must have 3 to 63 (with dots 222) lower-case letters, digits, hyphens, underscores and dots, with a letter or digit at both ends",
+                "must have at least 3 lower-case letters, digits, hyphens, underscores and dots, no sign at either end",
             ),
             one_of("public_access_prevention", "enforced", "inherited"),
             one_of("lifecycle_rule.action.type", "Delete", "SetStorageClass", "AbortIncompleteMultipartUpload"),
             one_of("lifecycle_rule.condition.with_state", "LIVE", "ARCHIVED", "ANY"),
             between("soft_delete_policy.retention_duration_seconds", 0, 7776000),
         ),
-    )  # fmt: skip
+    )
 
     def relative_name(self, values: Values) -> str:
         return f"b/{values['name']}"
@@ -124,7 +133,7 @@ class Bucket(RestResource):
             services.google.call("DELETE", self.url(state))
         except ApiError as error:
             if error.status == 409:
-                why = f"{error.summary}\nThe bucket holds objects. Set force_destroy = true, apply, then destroy; or remove the objects."
+                why = f"{error.summary}\nSet force_destroy = true, apply, then destroy; or remove the objects."
                 raise ProviderError(f"Error trying to delete bucket {state['name']} containing objects", why) from error
             if error.status != 404:
                 raise
