@@ -89,6 +89,9 @@ def _stateful_set(obj: Object) -> None:
 
 
 def _daemon_set(obj: Object) -> None:
+    # A field of an older API, which a server still keeps and shows as an annotation.
+    annotations = obj.setdefault("metadata", {}).setdefault("annotations", {})
+    annotations.setdefault("deprecated.daemonset.template.generation", "1")
     spec = _spec(obj)
     _template(spec)
     strategy = spec.setdefault("updateStrategy", {})

@@ -15,6 +15,11 @@ from mlp_helpers.sandbox.kubernetes.kinds import Registry
 
 __all__ = ["Admission"]
 
+_WEBHOOKS = (
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+    "validatingwebhookconfigurations.admissionregistration.k8s.io",
+)
+
 
 class Admission:
     """Judges writes.
@@ -57,6 +62,8 @@ class Admission:
         check_limits(request, self._storage)
         warnings = check_pod_security(request, self._storage)
         warnings += check_policies(request, self._storage, self._registry)
+        if request.kind.resource in _WEBHOOKS and request.operation != "DELETE":
+            warnings.append("not emulated in the sandbox: admission webhooks are kept, but not called")
         if request.operation != "DELETE":
             quota.check_quota(request, self._storage, self._registry)
         return warnings

@@ -9,6 +9,7 @@ from mlp_helpers.sandbox.kubernetes import names, quantity
 from mlp_helpers.sandbox.kubernetes.validation.pods import check_port
 from mlp_helpers.sandbox.kubernetes.validation.problems import (
     Problem,
+    difference,
     duplicate,
     forbidden,
     invalid,
@@ -175,7 +176,7 @@ def check_claim_update(old: Object, new: Object) -> list[Problem]:
     if before == after:
         return []
     words = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
-    return [forbidden("spec", words)]
+    return [forbidden("spec", f"{words}\n{difference(before, after)}")]
 
 
 def check_quota(obj: Object) -> list[Problem]:

@@ -10,6 +10,7 @@ from mlp_helpers.sandbox.kubernetes import names, quantity
 from mlp_helpers.sandbox.kubernetes.pod_defaults import containers_of
 from mlp_helpers.sandbox.kubernetes.validation.problems import (
     Problem,
+    difference,
     duplicate,
     forbidden,
     invalid,
@@ -247,8 +248,9 @@ def check_pod_update(old: Object, new: Object) -> list[Problem]:
         if len(before.get(field) or ()) != len(after.get(field) or ()):
             return [forbidden("spec." + field, "pod updates may not add or remove containers")]
     has_moved = bool(before.get("nodeName")) and before["nodeName"] != after.get("nodeName")
-    if has_moved or _without_mutable(before, after) != _without_mutable(after, after):
-        problems.append(forbidden("spec", _MUTABLE))
+    fixed, wanted = _without_mutable(before, after), _without_mutable(after, after)
+    if has_moved or fixed != wanted:
+        problems.append(forbidden("spec", f"{_MUTABLE}\n{difference(fixed, wanted)}"))
     added = after.get("tolerations") or []
     if any(one not in added for one in before.get("tolerations") or ()):
         words = "existing toleration can not be modified except its tolerationSeconds"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 __all__ = [
     "Problem",
     "Raw",
+    "difference",
     "duplicate",
     "forbidden",
     "invalid",
@@ -110,6 +112,15 @@ def too_long(field: str, limit: int) -> Problem:
 def too_many(field: str, count: int, limit: int) -> Problem:
     """Too many entries."""
     return Problem("FieldValueTooMany", field, f"Too many: {count}: must have at most {limit} items")
+
+
+def difference(before: Any, after: Any) -> str:
+    """What differs, as a diff of the two values.
+
+    A real server prints its internal structures here, whose fields have other names and another order.
+    """
+    old, new = (json.dumps(one, indent=1, sort_keys=True).splitlines() for one in (before, after))
+    return "\n".join(list(difflib.unified_diff(old, new, n=2, lineterm=""))[2:]) + "\n"
 
 
 def where(field: str, value: Any, check: Callable[[str], Sequence[str]]) -> list[Problem]:

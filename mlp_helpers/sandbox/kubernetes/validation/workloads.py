@@ -32,14 +32,11 @@ def check_replicated(obj: Object) -> list[Problem]:
     problems = _non_negative(spec, ("replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"))
     selector, template = spec.get("selector"), spec.get("template") or {}
     labels = (template.get("metadata") or {}).get("labels") or {}
-    if selector is None:
+    if not selector:  # an empty one would select every pod
         problems.append(required("spec.selector"))
     else:
         problems += check_selector(selector, "spec.selector")
-        if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-            words = "empty selector is invalid for deployment"
-            problems.append(invalid("spec.selector", {}, words))
-    if not matches_selector(selector, labels):
+    if not selector or not matches_selector(selector, labels):
         words = "`selector` does not match template `labels`"
         problems.append(invalid("spec.template.metadata.labels", labels or None, words))
     problems += labels_problems("spec.template.metadata.labels", labels)
