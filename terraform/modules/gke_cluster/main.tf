@@ -152,7 +152,7 @@ resource "google_container_cluster" "this" {
   }
 
   lifecycle {
-    ignore_changes = [node_config] # of the first pool, which is gone
+    ignore_changes = [initial_node_count, node_config] # of the first pool, which is gone
 
     precondition {
       condition     = alltrue([for zone in var.zones : startswith(zone, "${var.region}-")])
