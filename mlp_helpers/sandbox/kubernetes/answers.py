@@ -84,7 +84,9 @@ def answer_list(
         partial = [partial_metadata(one) for one in items]
         made = {"kind": "PartialObjectMetadataList", "apiVersion": META, "metadata": page.metadata, "items": partial}
     else:
-        if kind.built_in:
+        if not kind.built_in:
+            page.metadata.setdefault("continue", "")  # a real server's custom lists always have it
+        else:
             items = [{key: one for key, one in thing.items() if key not in ("apiVersion", "kind")} for thing in items]
         made = {"kind": kind.list_name, "apiVersion": kind.api_version, "metadata": page.metadata, "items": items}
     return with_warnings(answer(made, media_type=form.media_type), warnings)

@@ -26,7 +26,7 @@ _RETURNED = {
     *("pods", "services", "serviceaccounts", "persistentvolumeclaims", "persistentvolumes", "podtemplates"),
     *("resourcequotas", "namespaces"),
 }
-_POLICIES = ("Background", "Foreground", "Orphan")
+_POLICIES = ("Foreground", "Background", "Orphan")
 _FINALIZERS = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
 _CRD_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 _SCHEME = "pkg/apis/meta/internalversion/scheme/register.go:27"
@@ -143,11 +143,13 @@ class Deletions:
         if kind.resource == crds.RESOURCE and not options.dry_run:
             self._delete_custom_objects(thing, write)
         held = self._mark(kind, thing, options)
-        if options.dry_run or thing == live:
+        if options.dry_run:
             return thing
-        if held:
-            return self._store.write("MODIFIED", kind.storage_key, thing, live)
-        return self._objects.drop(kind, thing, live, request)
+        if not held:
+            return self._objects.drop(kind, thing, live, request)
+        if thing != live:
+            self._store.write("MODIFIED", kind.storage_key, thing, live)
+        return thing
 
     def _mark(self, kind: Kind, thing: Object, options: DeleteOptions) -> bool:
         """Set the marks of deletion; returns whether something still holds the object."""

@@ -73,7 +73,9 @@ def group(registry: Registry, name: str) -> Object | None:
 
 
 def _storage_hash(kind: Kind) -> str:
-    text = f"{kind.group}/{kind.storage_version or kind.version}/{kind.name}"
+    # Definitions of custom kinds are hashed as the version in which they were first kept.
+    version = "v1beta1" if kind.group == "apiextensions.k8s.io" else kind.storage_version or kind.version
+    text = f"{kind.group}/{version}/{kind.name}"
     return b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 
@@ -90,7 +92,7 @@ def _resources(kind: Kind) -> list[Object]:
         "kind": kind.name,
     }
     entry |= {"verbs": list(kind.verbs), **_optional_names(kind)}
-    if kind.stored:
+    if "create" in kind.verbs and kind.stored:
         entry["storageVersionHash"] = _storage_hash(kind)
     found = [entry]
     for name in kind.subresources:

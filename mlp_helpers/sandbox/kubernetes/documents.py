@@ -12,7 +12,6 @@ from mlp_helpers.sandbox.kubernetes.errors import plain_not_found
 from mlp_helpers.sandbox.kubernetes.kinds import Kind, Registry
 from mlp_helpers.sandbox.kubernetes.negotiation import negotiate_discovery
 from mlp_helpers.sandbox.kubernetes.table import table
-from mlp_helpers.sandbox.kubernetes.urls import Target
 
 __all__ = ["VERSION", "TableEvents", "missing", "respond"]
 
@@ -61,7 +60,7 @@ def respond(request: web.Request, registry: Registry) -> web.Response:
         case ["api" | "apis", *_]:
             group, version = ("", parts[1]) if parts[0] == "api" else (parts[1], parts[2])
             found = discovery.resource_list(registry, group, version)
-            return answer(found) if found else _no_page()
+            return answer(found) if found else missing(registry, group)
         case ["openapi", "v3"]:
             return answer(openapi.index(registry))
         case ["openapi", "v3", "api" | "apis", *names]:
@@ -104,13 +103,13 @@ def _paths(registry: Registry) -> set[str]:
     return paths
 
 
-def missing(registry: Registry, target: Target) -> web.Response:
-    """The answer to a resource that does not exist.
+def missing(registry: Registry, group: str) -> web.Response:
+    """The answer to a resource or version that does not exist: a real server's built-in groups have a Status for it.
 
     Raises:
-        ApiError: 404, if at least its group and version exist.
+        ApiError: 404, if the group is a built-in one.
     """
-    if discovery.resource_list(registry, target.group, target.version):
+    if any(kind.built_in and kind.group == group for kind in registry.all()):
         raise plain_not_found()
     return _no_page()
 

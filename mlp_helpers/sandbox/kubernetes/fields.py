@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mlp_helpers.sandbox.kubernetes.definitions import child, items_of
+from mlp_helpers.sandbox.kubernetes.zeros import zero
 
 __all__ = [
     "Path",
@@ -95,6 +96,8 @@ def written_fields(value: Any, schema: Schema) -> dict[Path, Any]:
 
 
 def _nodes(value: Any, schema: Schema, path: Path, *, in_zero: bool) -> Iterator[tuple[Path, Any]]:
+    if in_zero and path and value == zero(schema):
+        return
     if is_granular_map(value, schema):
         if path and not in_zero:
             yield path, None

@@ -109,6 +109,7 @@ class Kind:
 # apiVersion Kind plural scope short-names categories subresources; a dash is nothing. The order is that of discovery.
 _TABLE = """
 v1 Binding bindings ns - - -
+v1 ComponentStatus componentstatuses cluster cs - -
 v1 ConfigMap configmaps ns cm - -
 v1 Endpoints endpoints ns ep - -
 v1 Event events ns ev - -
@@ -159,6 +160,7 @@ discovery.k8s.io/v1 EndpointSlice endpointslices ns - - -
 """
 
 
+_DEPRECATED = {"Endpoints": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"}
 _CATEGORIES = {"api": "api-extensions"}
 
 
@@ -169,6 +171,8 @@ def _names(text: str) -> tuple[str, ...]:
 def _verbs(name: str, group: str) -> tuple[str, ...]:
     if name == "Binding" or group.startswith("auth"):
         return ("create",) if not group.startswith("autoscaling") else ALL_VERBS
+    if name == "ComponentStatus":
+        return ("get", "list")
     if name == "Namespace":
         return tuple(verb for verb in ALL_VERBS if verb != "deletecollection")
     return ALL_VERBS
@@ -191,6 +195,7 @@ def built_in_kinds() -> Iterator[Kind]:
             subresources=_names(subresources),
             verbs=_verbs(name, group),
             schema=schema_of(group, version, name),
+            deprecation=_DEPRECATED.get(name, ""),
         )
 
 

@@ -29,7 +29,7 @@ Object = dict[str, Any]
 _TOO_OLD = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list without"
 )
-_INVALID_CONTINUE = "continue key is not valid: "
+_INVALID_CONTINUE = "invalid continue token: continue key is not valid: "
 _LIST = ("ListOptions", "meta.k8s.io", "")
 
 
@@ -155,7 +155,7 @@ def _resume(store: Store, token: str, namespace: str) -> tuple[tuple[str, str], 
         decoded = json.loads(urlsafe_b64decode(token + "=" * (-len(token) % 4)))
         version, start = int(decoded["rv"]), str(decoded["start"]).rstrip("\0")
     except (binascii.Error, ValueError, KeyError, TypeError) as error:
-        raise bad_request(f"{_INVALID_CONTINUE}{error}") from error
+        raise bad_request(f"{_INVALID_CONTINUE}{_go_error(token)}") from error
     if version < store.oldest_version():
         fresh = _token(store.version, ("", start.lstrip("/")), namespace)
         gone = expired(
@@ -165,6 +165,17 @@ def _resume(store: Store, token: str, namespace: str) -> tuple[tuple[str, str], 
         raise gone
     inside, _, name = start.lstrip("/").rpartition("/")
     return (namespace or inside, name), version
+
+
+def _go_error(token: str) -> str:
+    """How Go complains about a token that is no JSON in base64."""
+    try:
+        text = urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode("latin-1")
+    except binascii.Error:
+        return "illegal base64 data at input byte 0"
+    letter = text[:1]
+    shown = letter if letter.isprintable() else f"\\u{ord(letter):04x}"
+    return f"invalid character '{shown}' looking for beginning of value" if letter else "unexpected end of JSON input"
 
 
 def _check_version(store: Store, query: Mapping[str, str]) -> None:
@@ -184,6 +195,8 @@ def _check_version(store: Store, query: Mapping[str, str]) -> None:
 
 def encode_list(kind: Kind, page: Page) -> bytes:
     """A list as JSON; encoded bodies are joined as they are."""
+    if not kind.built_in:
+        page.metadata.setdefault("continue", "")  # a real server's custom lists always have it
     head: Object = {"kind": kind.list_name, "apiVersion": kind.api_version, "metadata": page.metadata}
     if page.items is not None:
         return encode({**head, "items": page.items})

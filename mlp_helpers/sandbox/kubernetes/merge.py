@@ -104,8 +104,10 @@ def apply(live: Object, applied: Object, schema: Schema, writer: Writer, *, forc
     merged = _overlay(live, copy.deepcopy(applied), schema)
     _prune(merged, previous - set(wanted), set(wanted).union(*(paths for _, paths in kept)), schema)
     entry = _entry(writer, "Apply", set(wanted))
-    if mine and previous == set(wanted) and _content(merged) == _content(live):
-        entry["time"] = mine[0].get("time", writer.time)
+    if live and _content(merged) == _content(live):  # as a real server has it: who changes nothing has no time
+        del entry["time"]
+        if mine and "time" in mine[0]:
+            entry["time"] = mine[0]["time"]
     remaining = [_with_paths(one, paths) for one, paths in kept if paths]
     merged.setdefault("metadata", {})["managedFields"] = sorted([*remaining, entry], key=_order)
     return Applied(merged)

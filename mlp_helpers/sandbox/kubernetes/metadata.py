@@ -20,6 +20,7 @@ Clock = Callable[[], datetime]
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX_LENGTH = 5
 _MAX_GENERATED_PREFIX = 58
+_OTHER_NAMESPACE = "the namespace of the provided object does not match the namespace sent on the request"
 _KEPT = ("name", "namespace", "uid", "creationTimestamp", "generation", "resourceVersion", "generateName")
 _DELETION = ("deletionTimestamp", "deletionGracePeriodSeconds")
 
@@ -48,12 +49,12 @@ def give(kind: Kind, thing: Object, namespace: str) -> None:
     metadata = thing.setdefault("metadata", {})
     if not metadata.get("name") and metadata.get("generateName"):
         metadata["name"] = generate_name(metadata["generateName"])
-    check_namespace(kind, metadata, namespace)
+    check_namespace(kind, metadata, namespace, why=_OTHER_NAMESPACE)
     for name in ("uid", "creationTimestamp", "generation", *_DELETION):
         metadata.pop(name, None)
 
 
-def check_namespace(kind: Kind, metadata: Object, namespace: str) -> None:
+def check_namespace(kind: Kind, metadata: Object, namespace: str, *, why: str = "") -> None:
     """Put the URL's namespace into the metadata.
 
     Raises:
@@ -65,9 +66,7 @@ def check_namespace(kind: Kind, metadata: Object, namespace: str) -> None:
     given = metadata.setdefault("namespace", namespace)
     if given != namespace:
         raise bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request"
-            if not given
-            else f"the namespace of the object ({given}) does not match the namespace on the request ({namespace})"
+            why or f"the namespace of the object ({given}) does not match the namespace on the request ({namespace})"
         )
 
 

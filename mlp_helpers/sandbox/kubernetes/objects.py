@@ -151,7 +151,7 @@ class Objects:
         if applied:
             metadata["managedFields"] = fields
         else:
-            merge.record_update({}, thing, kind.schema, self._writer(kind, options))
+            merge.record_update({}, thing, kind.schema, self.writer(kind, options))
         request = self._admitted("CREATE", kind, thing, None, options)
         thing = request.obj or thing
         metadata = thing["metadata"]
@@ -217,7 +217,7 @@ class Objects:
         metadata = applied.setdefault("metadata", {})
         check_identity(kind, applied, namespace, name)
         live = self.store.get(kind.storage_key, namespace, name)
-        writer = self._writer(kind, options)
+        writer = self.writer(kind, options)
         if live is None:
             if options.subresource:
                 raise not_found(kind.resource, name)
@@ -270,7 +270,7 @@ class Objects:
             thing["metadata"]["managedFields"] = fields
         else:
             owners = _owners(live, fields, options.subresource)
-            merge.record_update(owners, thing, kind.schema, self._writer(kind, options))
+            merge.record_update(owners, thing, kind.schema, self.writer(kind, options))
         request = self._admitted("UPDATE", kind, thing, live, options)
         thing = request.obj or thing
         if not options.subresource:
@@ -344,7 +344,7 @@ class Objects:
             operation,
             kind,
             metadata.get("namespace", ""),
-            metadata["name"],
+            metadata.get("name", ""),
             thing,
             live,
             options.user,
@@ -377,7 +377,8 @@ class Objects:
         core = self.registry.find("", "v1", kind.plural) if kind.group == "events.k8s.io" else None
         return core or kind
 
-    def _writer(self, kind: Kind, options: WriteOptions) -> Writer:
+    def writer(self, kind: Kind, options: WriteOptions) -> Writer:
+        """Who writes, as managedFields have it."""
         return Writer(options.manager, kind.api_version, self.now(), options.subresource)
 
 

@@ -21,9 +21,12 @@ _PARAMETERS = [
 ]
 _PATCHES = ("application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml")
 _STRATEGIC = "application/strategic-merge-patch+json"
+_STATUS = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
+_METADATA = (
+    "Standard object's metadata. More info:"
+    " https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata"
+)
 _OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
-_API_VERSION = "APIVersion defines the versioned schema of this representation of an object."
-_KIND = "Kind is a string value representing the REST resource this object represents."
 
 
 def index(registry: Registry) -> Object:
@@ -83,13 +86,31 @@ def _definition_name(kind: Kind) -> str:
 
 
 def _custom_schema(kind: Kind) -> Object:
+    known = definitions()[_STATUS]["properties"]
+    metadata = {"description": _METADATA, "allOf": [{"$ref": f"{PREFIX}{_OBJECT_META}"}]}
     properties = {
-        "apiVersion": {"type": "string", "description": _API_VERSION},
-        "kind": {"type": "string", "description": _KIND},
-        "metadata": {"allOf": [{"$ref": f"{PREFIX}{_OBJECT_META}"}], "default": {}},
+        "apiVersion": {"type": "string", "description": known["apiVersion"]["description"]},
+        "kind": {"type": "string", "description": known["kind"]["description"]},
+        "metadata": metadata,
     }
-    properties |= {key: one for key, one in kind.schema.get("properties", {}).items() if key not in properties}
-    return {**kind.schema, "properties": properties, "x-kubernetes-group-version-kind": [kind.gvk]}
+    below = kind.schema.get("properties", {}).items()
+    properties |= {key: _with_alternatives(one) for key, one in below if key not in properties}
+    made = {**kind.schema, "properties": properties, "x-kubernetes-group-version-kind": [kind.gvk]}
+    if fields := kind.version_options().get("selectableFields"):
+        made["x-kubernetes-selectable-fields"] = [{"fieldPath": one["jsonPath"].lstrip(".")} for one in fields]
+    return made
+
+
+def _with_alternatives(node: Any) -> Any:
+    """A schema in which int-or-string says what it means, for clients that do not know the extension."""
+    if isinstance(node, list):
+        return [_with_alternatives(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    made = {key: _with_alternatives(value) for key, value in node.items()}
+    if made.get("x-kubernetes-int-or-string") is True and "anyOf" not in made:
+        made["anyOf"] = [{"type": "integer"}, {"type": "string"}]
+    return made
 
 
 def _with_references(schema: Mapping[str, Any]) -> Object:

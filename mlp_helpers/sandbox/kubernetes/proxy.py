@@ -95,6 +95,17 @@ class Proxy:
             raise _unreachable(f'node "{node}" has no kubelet endpoint')
         return int(endpoint["Port"])
 
+    def require_node(self, namespace: str, name: str) -> None:
+        """Refuse what needs the node of a pod that has none.
+
+        Raises:
+            ApiError: 404 of the pod or its node, 400 for a pod without one.
+        """
+        node = self._pod(namespace, name)["spec"].get("nodeName")
+        if not node:
+            raise bad_request(f"pod {name} does not have a host assigned")
+        self._kubelet_port(node)
+
     def _pod(self, namespace: str, name: str) -> Object:
         pod = self._store.get("pods", namespace, name)
         if pod is None:

@@ -31,6 +31,7 @@ from mlp_helpers.sandbox.kubernetes.errors import (
 )
 from mlp_helpers.sandbox.kubernetes.kinds import Kind, Registry
 from mlp_helpers.sandbox.kubernetes.lists import list_objects
+from mlp_helpers.sandbox.kubernetes.merge import record_update
 from mlp_helpers.sandbox.kubernetes.negotiation import Form, negotiate
 from mlp_helpers.sandbox.kubernetes.objects import Objects, WriteOptions, Written
 from mlp_helpers.sandbox.kubernetes.proxy import Proxy
@@ -103,7 +104,10 @@ class Routes:
             "scale": self._scale,
             "pods/binding": self._bind,
             "pods/eviction": self._evict,
+            "pods/attach": self._connect,
+            "pods/exec": self._connect,
             "pods/log": self._log,
+            "pods/portforward": self._connect,
             "pods/proxy": self._proxy_pod,
             "services/proxy": self._proxy_service,
             "serviceaccounts/token": self._token,
@@ -131,7 +135,7 @@ class Routes:
             return documents.respond(request, self._registry)
         kind = self._registry.find(target.group, target.version, target.plural)
         if kind is None:
-            return documents.missing(self._registry, target)
+            return documents.missing(self._registry, target.group)
         response = await self._act(Call(request, user, target, kind))
         if kind.deprecation and isinstance(response, web.Response):
             with_warnings(response, [kind.deprecation])
@@ -168,6 +172,8 @@ class Routes:
             case "GET" | "HEAD":
                 thing = self._objects.get(kind, target.namespace, target.name)
                 return answer_object(kind, thing, call.form, include_object=call.query.get("includeObject", ""))
+            case "POST" if not kind.built_in and not target.subresource:
+                return await self._collection(call)  # a real server's custom kinds do not look at the name
             case "PUT":
                 return await self._put(call)
             case "PATCH":
@@ -259,6 +265,10 @@ class Routes:
             raise method_not_allowed()
         body = bodies.read_object(await call.request.read(), call.request.content_type, call.kind).object
         made = self._access.review(call.kind.name, body, call.user, namespace=call.target.namespace)
+        asked = {key: value for key, value in body.items() if key != "status"}
+        record_update({}, asked, call.kind.schema, self._objects.writer(call.kind, self._options(call)))
+        if fields := (asked.get("metadata") or {}).get("managedFields"):
+            made["metadata"] = {**made["metadata"], "managedFields": fields}
         return answer(made, status=201)
 
     async def _scale(self, call: Call) -> web.StreamResponse:
@@ -309,6 +319,11 @@ class Routes:
         if call.request.method != "GET":
             raise method_not_allowed()
         return await self._proxy.logs(call.request, call.target.namespace, call.target.name)
+
+    async def _connect(self, call: Call) -> web.StreamResponse:
+        self._proxy.require_node(call.target.namespace, call.target.name)
+        message = f"{call.target.subresource} is not emulated in the sandbox"
+        raise ApiError(501, "NotImplemented", message)
 
     async def _proxy_pod(self, call: Call) -> web.StreamResponse:
         path = call.target.rest or "/"

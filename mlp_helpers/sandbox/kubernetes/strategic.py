@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mlp_helpers.sandbox.kubernetes.definitions import child, items_of
@@ -42,40 +42,49 @@ def strategic_patch(target: Any, patch: Any, schema: Schema) -> Any:
             below = child(schema, key)
             if isinstance(value, list) and "merge" in below.get("x-kubernetes-patch-strategy", ""):
                 order = patch.get(f"{_ELEMENT_ORDER}{key}")
-                result[key] = _ordered(_merge_list(result.get(key) or [], value, below), order, below)
+                result[key] = _merge_list(result.get(key) or [], value, below, order)
             else:
                 result[key] = strategic_patch(result.get(key), value, below)
     return result
 
 
-def _merge_list(target: list[Any], patch: list[Any], schema: Schema) -> list[Any]:
+def _merge_list(target: list[Any], patch: list[Any], schema: Schema, order: list[Any] | None) -> list[Any]:
+    """A list with a merge strategy, in a real server's order."""
     key, items = schema.get("x-kubernetes-patch-merge-key"), items_of(schema)
-    if key is None:
-        return target + [value for value in patch if value not in target]
     if {"$patch": "replace"} in patch:
         return [value for value in patch if value != {"$patch": "replace"}]
-    result = list(target)
-    for value in patch:
-        at = next((i for i, item in enumerate(result) if item.get(key) == value.get(key)), None)
-        if value.get("$patch") == "delete":
-            if at is not None:
-                del result[at]
-        elif at is None:
-            result.append(strategic_patch({}, value, items))
-        else:
-            result[at] = strategic_patch(result[at], value, items)
-    return result
+    if key is None:
+        merged = target + [value for value in patch if value not in target]
+    else:
+        merged = list(target)
+        for value in patch:
+            _merge_item(merged, value, key, items)
+
+    def name_of(item: Any) -> Any:
+        return item.get(key) if key is not None and isinstance(item, dict) else item
+
+    named = [name_of(one) for one in (order if order is not None else patch)]
+    asked = sorted((one for one in merged if name_of(one) in named), key=lambda one: named.index(name_of(one)))
+    others = [one for one in merged if name_of(one) not in named]
+    return _interleaved(others, asked, [name_of(one) for one in target], name_of)
 
 
-def _ordered(items: list[Any], order: list[Any] | None, schema: Schema) -> list[Any]:
-    """Items in the order that the patch asks for; those that it does not name keep their place at the end."""
-    if not order:
-        return items
-    key = schema.get("x-kubernetes-patch-merge-key")
-    wanted = [one.get(key) if isinstance(one, dict) else one for one in order]
+def _merge_item(merged: list[Any], value: Any, key: str, items: Schema) -> None:
+    at = next((index for index, item in enumerate(merged) if item.get(key) == value.get(key)), None)
+    if value.get("$patch") == "delete":
+        if at is not None:
+            del merged[at]
+    elif at is None:
+        merged.append(strategic_patch({}, value, items))
+    else:
+        merged[at] = strategic_patch(merged[at], value, items)
 
-    def place(item: Any) -> int:
-        name = item.get(key) if isinstance(item, dict) else item
-        return wanted.index(name) if name in wanted else len(wanted)
 
-    return sorted(items, key=place)
+def _interleaved(others: list[Any], asked: list[Any], before: list[Any], name_of: Callable[[Any], Any]) -> list[Any]:
+    """Both lists in one; an item of `others` comes first only where it stood before the other one already."""
+    result, left, right = [], list(others), list(asked)
+    while left and right:
+        first, second = name_of(left[0]), name_of(right[0])
+        known = first in before and second in before
+        result.append((left if known and before.index(first) < before.index(second) else right).pop(0))
+    return result + right + left

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,6 +16,8 @@ Object = dict[str, Any]
 Lister = Callable[[str], Iterable[Object]]
 
 CRD = "customresourcedefinitions.apiextensions.k8s.io"
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+_GATED = "Scheduling is blocked due to non-empty scheduling gates"
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 
 # Built-in kinds whose objects have a generation; custom ones all have.
@@ -51,13 +54,16 @@ def default_metadata(kind: Kind, thing: Object) -> None:
         labels[NAMESPACE_LABEL] = thing["metadata"]["name"]
     elif kind.resource == "secrets" and "stringData" in thing:
         _encode_string_data(thing)
+    elif kind.resource == "daemonsets.apps":
+        annotations = thing["metadata"].setdefault("annotations", {})
+        annotations.setdefault(TEMPLATE_GENERATION, str(thing["metadata"].get("generation", 1)))
+    elif kind.resource == "pods" and (address := (thing.get("status") or {}).get("podIP")):
+        thing["status"].setdefault("podIPs", [{"ip": address}])
     elif kind.resource == CRD and isinstance(thing.get("spec"), dict):
         _default_names(thing["spec"])
 
 
 def _encode_string_data(secret: Object) -> None:
-    from base64 import b64encode
-
     data = secret.setdefault("data", {})
     for key, value in (secret.pop("stringData") or {}).items():
         data[key] = b64encode(str(value).encode()).decode()
@@ -86,7 +92,7 @@ def prepare_create(kind: Kind, thing: Object, list_objects: Lister) -> None:
             thing["spec"] = {"finalizers": ["kubernetes"]}
             thing["status"] = {"phase": "Active"}
         case "pods":
-            thing["status"] = {"phase": "Pending", "qosClass": _quality_of_service(thing.get("spec") or {})}
+            thing["status"] = _new_pod_status(thing.get("spec") or {})
         case "persistentvolumeclaims" | "persistentvolumes":
             thing["status"] = {"phase": "Pending"}
         case "services":
@@ -124,6 +130,14 @@ def _keep_addresses(spec: Object, before: Object) -> None:
                 port["nodePort"] = ports[port["port"]]
 
 
+def _new_pod_status(spec: Object) -> Object:
+    status: Object = {"phase": "Pending", "qosClass": _quality_of_service(spec)}
+    if spec.get("schedulingGates"):
+        gated = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": _GATED}
+        status["conditions"] = [{**gated, "lastProbeTime": None, "lastTransitionTime": None}]
+    return status
+
+
 def _quality_of_service(spec: Object) -> str:
     """BestEffort: nothing asked for; Guaranteed: cpu and memory of all containers, requests equal to limits."""
     containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
@@ -154,9 +168,13 @@ def _label_job(job: Object) -> None:
     if spec.get("manualSelector"):
         return
     uid, name = job["metadata"]["uid"], job["metadata"]["name"]
-    labels = spec["template"].setdefault("metadata", {}).setdefault("labels", {})
-    labels.setdefault("batch.kubernetes.io/controller-uid", uid)
-    labels.setdefault("batch.kubernetes.io/job-name", name)
-    labels.setdefault("controller-uid", uid)
-    labels.setdefault("job-name", name)
+    own = {
+        "batch.kubernetes.io/controller-uid": uid,
+        "batch.kubernetes.io/job-name": name,
+        "controller-uid": uid,
+        "job-name": name,
+    }
+    for holder in (job, spec["template"]):
+        labels = holder.setdefault("metadata", {}).setdefault("labels", {})
+        labels |= {key: value for key, value in own.items() if key not in labels}
     spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
