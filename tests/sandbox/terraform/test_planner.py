@@ -51,7 +51,7 @@ PROVIDER: Values = {"project": "mlp-sandbox", "default_labels": {"owner": "platf
 
 
 def config(**given: Any) -> Values:
-    empty = {name: None for name in THING.attributes} | {name: [] for name in THING.blocks}
+    empty = dict.fromkeys(THING.attributes) | {name: [] for name in THING.blocks}
     return {**empty, "name": "n", **given}
 
 
@@ -198,7 +198,7 @@ def test_every_rule_names_an_argument_that_there_is(provider: str) -> None:
     for type_name in schemas.resources:
         block = schemas.resource(type_name)
         rules = resource(type_name, block).rules
-        empty = {name: None for name in block.attributes} | {name: [] for name in block.blocks}
+        empty = dict.fromkeys(block.attributes) | {name: [] for name in block.blocks}
         assert all(problem.summary for problem in problems(rules, empty))
         for path in (
             *rules.immutable,

@@ -16,9 +16,9 @@ from mlp_helpers.sandbox.terraform.values import Value, Values
 
 _DEFAULT_POOL = "default-pool"
 
-# The argument in the update request, where it is not "desired" and the field's name.
+# Names in the update request that are not "desired" and the field's own; empty for what changes otherwise or never.
 _DESIRED = {
-    "locations": "desiredLocations",
+    "enableK8sBetaApis": "desiredK8sBetaApis",
     "network": "",
     "initialNodeCount": "",
     "nodePools": "",
@@ -28,24 +28,36 @@ _DESIRED = {
     "networkPolicy": "",
     "legacyAbac": "",
     "initialClusterVersion": "desiredMasterVersion",
-    "privateClusterConfig": "desiredPrivateClusterConfig",
     "autoscaling": "desiredClusterAutoscaling",
-    "workloadIdentityConfig": "desiredWorkloadIdentityConfig",
-    "networkConfig": "",
-    "controlPlaneEndpointsConfig": "desiredControlPlaneEndpointsConfig",
 }
-_DESIRED_NETWORK: dict[str, Callable[[Any], Json]] = {
-    "enableIntraNodeVisibility": lambda value: {"desiredIntraNodeVisibilityConfig": {"enabled": bool(value)}},
-    "enableL4ilbSubsetting": lambda value: {"desiredL4ilbSubsettingConfig": {"enabled": bool(value)}},
-    "enableFqdnNetworkPolicy": lambda value: {"desiredEnableFqdnNetworkPolicy": bool(value)},
-    "enableMultiNetworking": lambda value: {"desiredEnableMultiNetworking": bool(value)},
-    "enableCiliumClusterwideNetworkPolicy": lambda value: {"desiredEnableCiliumClusterwideNetworkPolicy": bool(value)},
-    "dnsConfig": lambda value: {"desiredDnsConfig": value},
-    "gatewayApiConfig": lambda value: {"desiredGatewayApiConfig": value},
-    "serviceExternalIpsConfig": lambda value: {"desiredServiceExternalIpsConfig": value},
-    "defaultSnatStatus": lambda value: {"desiredDefaultSnatStatus": value},
-    "inTransitEncryptionConfig": lambda value: {"desiredInTransitEncryptionConfig": value},
-    "networkPerformanceConfig": lambda value: {"desiredNetworkPerformanceConfig": value},
+# Parts of these change one by one, under names of their own.
+_DESIRED_PARTS: dict[str, dict[str, Callable[[Any], Json]]] = {
+    "networkConfig": {
+        "enableIntraNodeVisibility": lambda value: {"desiredIntraNodeVisibilityConfig": {"enabled": bool(value)}},
+        "enableL4ilbSubsetting": lambda value: {"desiredL4ilbSubsettingConfig": {"enabled": bool(value)}},
+        "enableFqdnNetworkPolicy": lambda value: {"desiredEnableFqdnNetworkPolicy": bool(value)},
+        "enableMultiNetworking": lambda value: {"desiredEnableMultiNetworking": bool(value)},
+        "enableCiliumClusterwideNetworkPolicy": lambda value: {
+            "desiredEnableCiliumClusterwideNetworkPolicy": bool(value)
+        },
+        "dnsConfig": lambda value: {"desiredDnsConfig": value},
+        "gatewayApiConfig": lambda value: {"desiredGatewayApiConfig": value},
+        "serviceExternalIpsConfig": lambda value: {"desiredServiceExternalIpsConfig": value},
+        "defaultSnatStatus": lambda value: {"desiredDefaultSnatStatus": value},
+        "inTransitEncryptionConfig": lambda value: {"desiredInTransitEncryptionConfig": value},
+        "networkPerformanceConfig": lambda value: {"desiredNetworkPerformanceConfig": value},
+    },
+    "nodePoolDefaults": {
+        "gcfsConfig": lambda value: {"desiredGcfsConfig": value},
+        "containerdConfig": lambda value: {"desiredContainerdConfig": value},
+        "nodeKubeletConfig": lambda value: {"desiredNodeKubeletConfig": value},
+    },
+    "nodePoolAutoConfig": {
+        "networkTags": lambda value: {"desiredNodePoolAutoConfigNetworkTags": value},
+        "nodeKubeletConfig": lambda value: {"desiredNodePoolAutoConfigKubeletConfig": value},
+        "linuxNodeConfig": lambda value: {"desiredNodePoolAutoConfigLinuxNodeConfig": value},
+        "resourceManagerTags": lambda value: {"desiredNodePoolAutoConfigResourceManagerTags": value},
+    },
 }
 
 # Strings "TRUE" and "FALSE" of the provider, booleans of the API.
@@ -262,10 +274,10 @@ class Cluster(ContainerResource):
         before, after = self.body(prior), self.body(values)
         fields = changed(before, after)
         for name, value in fields.items():
-            if name == "networkConfig":
-                for inner, new in changed(before.get(name, {}), value or {}).items():
-                    if inner in _DESIRED_NETWORK:
-                        yield "PUT", "", {"update": _DESIRED_NETWORK[inner](new)}
+            if name in _DESIRED_PARTS:
+                for part, new in changed(_parts(before, name), _parts(after, name)).items():
+                    if part in _DESIRED_PARTS[name]:
+                        yield "PUT", "", {"update": _DESIRED_PARTS[name][part](new)}
                 continue
             desired = _DESIRED.get(name, f"desired{name[0].upper()}{name[1:]}")
             if desired:
@@ -290,6 +302,11 @@ class Cluster(ContainerResource):
                 "Set it to false, apply that (the provider looks at the state), then destroy.",
             )
         super().delete(services, state)
+
+
+def _parts(body: Json, name: str) -> Json:
+    parts: Json = body.get(name) or {}
+    return parts.get("nodeConfigDefaults", {}) if name == "nodePoolDefaults" else parts
 
 
 def relative(reference: str, collection: str) -> str:

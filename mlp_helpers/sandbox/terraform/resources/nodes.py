@@ -34,9 +34,14 @@ def _text(value: Any) -> Any:
     return {True: "TRUE", False: "FALSE"}.get(value, value)
 
 
+def _own_labels(labels: Any) -> Any:
+    """Labels without those that GKE adds by itself."""
+    return {key: value for key, value in labels.items() if not key.startswith("goog-gke-")}
+
+
 NODE_CONFIG_LOCAL = ("effective_taints", "resource_manager_tags", "taint_config")
 NODE_CONFIG_TO_API = {f"kubelet_config.{_READ_ONLY_PORT}": _flag, "metadata": dict}
-NODE_CONFIG_FROM_API = {f"kubelet_config.{_READ_ONLY_PORT}": _text}
+NODE_CONFIG_FROM_API = {f"kubelet_config.{_READ_ONLY_PORT}": _text, "resource_labels": _own_labels}
 
 # The pool's size and autoscaling have calls of their own; the rest of the names follows from the schema.
 POOL_NAMES: dict[str, str] = {
