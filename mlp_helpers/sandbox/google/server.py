@@ -87,8 +87,10 @@ class GoogleServer:
         self.storage = StorageService(folder / "storage", admission, self._answer)
         self.network = ComputeStore(documents)
         self._service_usage = ServiceUsageService(admission, documents, seconds=quick)
-        self._compute = ComputeService(admission, documents, self.network, seconds=quick)
         clusters_store = ContainerStore(documents)
+        self._compute = ComputeService(
+            admission, documents, self.network, seconds=quick, size_of_group=clusters_store.size_of_group
+        )
         self.network.users_of.append(clusters_store.users_of)
         self._container = ClusterOperations(documents, clusters_store, clusters, seconds=operation_seconds)
         handlers = ContainerHandlers(admission, documents, clusters_store, self._container, self.network)

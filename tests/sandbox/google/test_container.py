@@ -262,6 +262,8 @@ def test_a_node_pool_lives(make: Callable[..., dict[str, Any]], api: Api, sandbo
     api("POST", pools, {"nodePool": asked}, code=409)
 
     finish(api, api("POST", f"{pools}/gpu:setSize", {"nodeCount": 2}))
+    group = api("GET", f"{pools}/gpu")["instanceGroupUrls"][0].partition("/compute/")[2]
+    assert api("GET", f"/compute/{group}")["targetSize"] == 2
     finish(api, api("PUT", f"{pools}/gpu", {"labels": {"labels": {"team": "other"}}, "machineType": "g2-standard-48"}))
     scaling = {"desiredNodePoolId": "gpu", "desiredNodePoolAutoscaling": {"enabled": True, "maxNodeCount": 5}}
     finish(api, api("PUT", f"{REST}/clusters/pools", {"update": scaling}))

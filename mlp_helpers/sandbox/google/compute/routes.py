@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlp_helpers.sandbox.google.admission import Admission, ProjectService
@@ -19,6 +19,7 @@ from mlp_helpers.sandbox.google.errors import GoogleError, legacy_body
 from mlp_helpers.sandbox.google.operations import Finish, Operation, Operations, moment
 
 _WAIT_SECONDS = 110.0
+_GROUPS_GET = "compute.instanceGroupManagers.get"
 _GLOBAL = ("networks", "firewalls", "addresses", "networkEndpointGroups", "forwardingRules")
 _REGIONAL = ("subnetworks", "routers", "addresses", "forwardingRules", "networkEndpointGroups")
 _ZONAL = ("networkEndpointGroups", "instances", "disks", "reservations")
@@ -30,8 +31,17 @@ class ComputeService(ProjectService):
 
     name = "compute.googleapis.com"
 
-    def __init__(self, admission: Admission, documents: Documents, store: ComputeStore, *, seconds: float) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        documents: Documents,
+        store: ComputeStore,
+        *,
+        seconds: float,
+        size_of_group: Callable[[str], int | None],
+    ) -> None:
         super().__init__(admission)
+        self._size_of_group = size_of_group
         self.store = store
         self.operations = Operations(
             documents,
@@ -49,6 +59,7 @@ class ComputeService(ProjectService):
             Route("GET", f"{project}/regions/{{region}}", self._get_region, "compute.regions.get"),
             Route("GET", f"{project}/zones", self._list_zones, "compute.zones.list"),
             Route("GET", f"{project}/zones/{{zone}}", self._get_zone, "compute.zones.get"),
+            Route("GET", f"{project}/zones/{{zone}}/instanceGroupManagers/{{name}}", self._get_group, _GROUPS_GET),
         ]
         for scope, plurals in (("global", _GLOBAL), ("regions/{region}", _REGIONAL), ("zones/{zone}", _ZONAL)):
             routes += self._operation_routes(f"{project}/{scope}/operations")
@@ -238,6 +249,22 @@ class ComputeService(ProjectService):
     async def _list_zones(self, call: Call, project: str) -> Json:
         zones = [_zone(self._project(project), zone) for region in REGIONS for zone in zones_of(region)]
         return _listed("compute#zoneList", call.path, [zone for zone in zones if _matches(call, zone)])
+
+    async def _get_group(self, call: Call, project: str, zone: str, name: str) -> Json:
+        """The machines of a node pool in a zone: the only place where the API shows how many there are."""
+        path = f"projects/{self._project(project)}/zones/{zone}/instanceGroupManagers/{name}"
+        size = self._size_of_group(path)
+        if size is None:
+            raise errors.not_found(path)
+        return {
+            "kind": "compute#instanceGroupManager",
+            "name": name,
+            "zone": f"{LINK}projects/{self._project(project)}/zones/{zone}",
+            "instanceGroup": f"{LINK}{path.replace('/instanceGroupManagers/', '/instanceGroups/')}",
+            "targetSize": size,
+            "status": {"isStable": True},
+            "selfLink": LINK + path,
+        }
 
     async def _get_zone(self, call: Call, project: str, zone: str) -> Json:
         if not region_of(zone) or zone in REGIONS:

@@ -90,6 +90,14 @@ class ContainerStore:
         """Forget a cluster."""
         self._documents.delete(_COLLECTION, name)
 
+    def size_of_group(self, path: str) -> int | None:
+        """How many machines an instance group has; None for one that belongs to no node pool."""
+        for _, cluster in self._documents.list(_COLLECTION):
+            for pool in cluster.get("nodePools") or ():
+                if any(url.endswith(path) for url in pool.get("instanceGroupUrls") or ()):
+                    return int(pool.get("initialNodeCount", 0))
+        return None
+
     def users_of(self, path: str) -> Iterator[str]:
         """The clusters in a network or subnetwork, for Compute Engine's "in use"."""
         for name, cluster in self._documents.list(_COLLECTION):

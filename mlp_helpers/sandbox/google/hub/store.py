@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mlp_helpers.sandbox.google.compute.locations import region_of
+from mlp_helpers.sandbox.google.compute.rules import relative
 from mlp_helpers.sandbox.google.documents import Documents
 from mlp_helpers.sandbox.google.hub import errors
 from mlp_helpers.sandbox.google.operations import moment
@@ -102,9 +103,12 @@ class HubStore:
 
 
 def cluster_of(membership: Mapping[str, Any]) -> str:
-    """The cluster behind a membership, `projects/P/locations/L/clusters/C`; empty for a cluster outside GKE."""
+    """The cluster behind a membership, `projects/P/locations/L/clusters/C`; empty for a cluster outside GKE.
+
+    gcloud makes the link from the endpoint that it talks to, so what stands before `projects/` may be anything.
+    """
     link = str(((membership.get("endpoint") or {}).get("gkeCluster") or {}).get("resourceLink") or "")
-    return link.removeprefix(CLUSTER_LINK).replace("/zones/", "/locations/")
+    return relative(link).replace("/zones/", "/locations/")
 
 
 def new_object(name: str, body: Json) -> Json:
@@ -124,7 +128,7 @@ def new_membership(name: str, body: Json, cluster: Json) -> Json:
     issuer = f"https://container.googleapis.com/v1/{link}"
     authority = {"issuer": issuer, **(body.get("authority") or {})}
     authority |= {"workloadIdentityPool": f"{project}.svc.id.goog", "identityProvider": issuer}
-    if authority["issuer"] != issuer:
+    if relative(authority["issuer"]).replace("/zones/", "/locations/") != link:
         raise errors.invalid_field(
             "authority.issuer", f"{authority['issuer']} is not the issuer of the cluster, {issuer}"
         )

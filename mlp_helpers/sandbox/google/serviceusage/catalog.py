@@ -24,6 +24,7 @@ CATALOG: Mapping[str, Api] = {
     "autoscaling.googleapis.com": Api("Cloud Autoscaling API"),
     "bigquery.googleapis.com": Api("BigQuery API"),
     "binaryauthorization.googleapis.com": Api("Binary Authorization API"),
+    "cloudapis.googleapis.com": Api("Google Cloud APIs"),
     "cloudbilling.googleapis.com": Api("Cloud Billing API"),
     "cloudbuild.googleapis.com": Api("Cloud Build API", ("storage.googleapis.com",)),
     "cloudkms.googleapis.com": Api("Cloud Key Management Service (KMS) API"),
