@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -109,10 +110,10 @@ class Reconciler:
             while True:
                 self._wake.clear()
                 pause = await self._guarded_step()
-                try:
-                    await asyncio.wait_for(self._wake.wait(), pause)
-                except TimeoutError:
-                    continue
+                with contextlib.suppress(TimeoutError):
+                    # Not wait_for: before Python 3.12 it can lose a cancellation, and this loop would never end.
+                    async with asyncio.timeout(pause):
+                        await self._wake.wait()
 
     def _note_own_change(self, before: Object | None, after: Object | None) -> None:
         if _wanted(before) != _wanted(after):

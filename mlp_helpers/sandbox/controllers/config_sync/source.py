@@ -143,7 +143,8 @@ async def run_tool(command: list[str], environment: Mapping[str, str], seconds: 
     except FileNotFoundError as error:
         raise _failed(f"{command[0]} is not on this machine") from error
     try:
-        out, problems = await asyncio.wait_for(process.communicate(), seconds)
+        async with asyncio.timeout(seconds):
+            out, problems = await process.communicate()
     except TimeoutError as error:
         raise _failed(f"{command[0]} took more than {seconds:.0f} s") from error
     finally:
