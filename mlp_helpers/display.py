@@ -151,7 +151,10 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.state = "ok" if kind is None else "stopped" if issubclass(kind, KeyboardInterrupt) else "failed"
+        if kind is not None:
+            self.state = "stopped" if issubclass(kind, KeyboardInterrupt) else "failed"
+        elif self.state == "running":  # a step that knows better has said so
+            self.state = "ok"
         self._over.set()
         if self._handle is not None:
             self._ticker.join()

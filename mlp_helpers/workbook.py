@@ -166,6 +166,9 @@ def run_workbook(
         for path, result in zip(notebooks, run.notebooks, strict=True):
             with Progress(path.stem) as progress:
                 _execute(path, out / path.name, dict(parameters.get(path, {})), result, progress)
+                progress.state = "ok" if result.status == "passed" else "failed"
+            if result.error:
+                print(result.error, flush=True)
             run.write()
             if result.status == "failed" and not keep_going:
                 break
@@ -201,13 +204,11 @@ def _execute(
         result.status = "passed"
     except PapermillExecutionError as error:
         result.status, result.error = "failed", f"{error.ename}: {error.evalue}"
-        print(result.error, flush=True)
     except KeyboardInterrupt:
         result.status, result.error = "stopped", "Stopped by you."
         raise
     except Exception as error:  # a dead kernel, a cell over its limit: the next notebooks and the report go on
         result.status, result.error = "failed", f"{type(error).__name__}: {error}"
-        print(result.error, flush=True)
     finally:
         result.seconds = round(time.monotonic() - started, 1)
 
