@@ -9,11 +9,13 @@ from typing import Any
 from mlp_helpers.sandbox.kubernetes.kinds import Kind
 from mlp_helpers.sandbox.kubernetes.pod_defaults import default_pod, default_pod_spec, default_volume_claim
 
-__all__ = ["apply_defaults"]
+__all__ = ["TEMPLATE_GENERATION", "apply_defaults"]
 
 Object = dict[str, Any]
 
 _RBAC = "rbac.authorization.k8s.io"
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+
 _ROLLING = "RollingUpdate"
 _UNLIMITED = 2**31 - 1
 
@@ -91,7 +93,7 @@ def _stateful_set(obj: Object) -> None:
 def _daemon_set(obj: Object) -> None:
     # A field of an older API, which a server still keeps and shows as an annotation.
     annotations = obj.setdefault("metadata", {}).setdefault("annotations", {})
-    annotations.setdefault("deprecated.daemonset.template.generation", "1")
+    annotations.setdefault(TEMPLATE_GENERATION, "1")
     spec = _spec(obj)
     _template(spec)
     strategy = spec.setdefault("updateStrategy", {})

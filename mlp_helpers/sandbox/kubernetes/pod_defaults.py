@@ -48,6 +48,7 @@ def default_pod_spec(spec: Object) -> None:
 
 
 def _default_container(container: Object, *, host_network: bool) -> None:
+    container.setdefault("resources", {})
     container.setdefault("terminationMessagePath", "/dev/termination-log")
     container.setdefault("terminationMessagePolicy", "File")
     if not container.get("imagePullPolicy"):

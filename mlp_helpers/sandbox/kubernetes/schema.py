@@ -13,7 +13,7 @@ from mlp_helpers.sandbox.kubernetes.decoding import decode, decode_metadata, ref
 from mlp_helpers.sandbox.kubernetes.definitions import schema_of
 from mlp_helpers.sandbox.kubernetes.errors import invalid as invalid_error
 from mlp_helpers.sandbox.kubernetes.kinds import Kind
-from mlp_helpers.sandbox.kubernetes.validation import configuration, definitions, pods, policies, workloads
+from mlp_helpers.sandbox.kubernetes.validation import cluster, configuration, definitions, pods, policies, workloads
 from mlp_helpers.sandbox.kubernetes.validation.metadata import check_metadata, check_metadata_update
 from mlp_helpers.sandbox.kubernetes.validation.problems import Problem, Raw, invalid, is_blocking
 
@@ -115,7 +115,8 @@ def validate_update(kind: Kind, old: Object, new: Object) -> None:
     Raises:
         ApiError: 422 with every problem.
     """
-    problems = check_metadata_update(old, new)
+    # A real server looks at the metadata once for all kinds and once more for each, and tells what it finds twice.
+    problems = check_metadata_update(old, new) * 2
     if kind.built_in:
         check = _UPDATE_CHECKS.get(kind.resource)
         problems += check(old, new) if check else []
@@ -142,12 +143,16 @@ _CHECKS: dict[str, Callable[[Object], list[Problem]]] = {
     f"clusterroles.{_RBAC}": configuration.check_role,
     "customresourcedefinitions.apiextensions.k8s.io": definitions.check_definition,
     "daemonsets.apps": workloads.check_replicated,
-    "deployments.apps": workloads.check_replicated,
+    "deployments.apps": workloads.check_deployment,
+    "horizontalpodautoscalers.autoscaling": cluster.check_autoscaler,
     "jobs.batch": workloads.check_job,
     "limitranges": configuration.check_limit_range,
     "namespaces": configuration.check_namespace,
+    "networkpolicies.networking.k8s.io": cluster.check_network_policy,
     "persistentvolumeclaims": configuration.check_claim,
+    "poddisruptionbudgets.policy": cluster.check_disruption_budget,
     "pods": pods.check_pod,
+    "priorityclasses.scheduling.k8s.io": cluster.check_priority_class,
     "replicasets.apps": workloads.check_replicated,
     "resourcequotas": configuration.check_quota,
     f"rolebindings.{_RBAC}": configuration.check_binding,
@@ -155,6 +160,7 @@ _CHECKS: dict[str, Callable[[Object], list[Problem]]] = {
     "secrets": configuration.check_secret,
     "services": configuration.check_service,
     "statefulsets.apps": workloads.check_replicated,
+    "storageclasses.storage.k8s.io": cluster.check_storage_class,
     f"validatingadmissionpolicies.{_ADMISSION}": policies.check_policy,
     f"validatingadmissionpolicybindings.{_ADMISSION}": policies.check_policy_binding,
 }
@@ -168,9 +174,11 @@ _UPDATE_CHECKS: dict[str, Callable[[Object, Object], list[Problem]]] = {
     "jobs.batch": workloads.check_job_update,
     "persistentvolumeclaims": configuration.check_claim_update,
     "pods": pods.check_pod_update,
+    "priorityclasses.scheduling.k8s.io": cluster.check_priority_class_update,
     "replicasets.apps": workloads.check_selector_unchanged,
     f"rolebindings.{_RBAC}": configuration.check_binding_update,
     "secrets": configuration.check_secret_update,
     "services": configuration.check_service_update,
     "statefulsets.apps": workloads.check_stateful_set_update,
+    "storageclasses.storage.k8s.io": cluster.check_storage_class_update,
 }

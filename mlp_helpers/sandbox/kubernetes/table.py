@@ -8,6 +8,7 @@ from typing import Any
 
 from mlp_helpers.sandbox.kubernetes.ages import age
 from mlp_helpers.sandbox.kubernetes.columns import AGE, COLUMNS, CREATED_AT, NAME, Column
+from mlp_helpers.sandbox.kubernetes.defaults import TEMPLATE_GENERATION
 from mlp_helpers.sandbox.kubernetes.definitions import child, resolve
 from mlp_helpers.sandbox.kubernetes.errors import bad_request
 from mlp_helpers.sandbox.kubernetes.jsonpath import find_all
@@ -78,9 +79,19 @@ def _row(kind: Kind, columns: Sequence[Column], obj: Object, include: str) -> Ob
         row["object"] = {
             "kind": "PartialObjectMetadata",
             "apiVersion": "meta.k8s.io/v1",
-            "metadata": obj.get("metadata") or {},
+            "metadata": _metadata(kind, obj),
         }
     return row
+
+
+def _metadata(kind: Kind, obj: Object) -> Object:
+    """The metadata as it is kept: what a version only shows as an annotation is not part of it."""
+    metadata: Object = obj.get("metadata") or {}
+    if kind.resource != "daemonsets.apps" or not metadata.get("annotations"):
+        return metadata
+    annotations = {key: value for key, value in metadata["annotations"].items() if key != TEMPLATE_GENERATION}
+    rest = {key: value for key, value in metadata.items() if key != "annotations"}
+    return {**rest, "annotations": annotations} if annotations else rest
 
 
 def _columns(kind: Kind) -> Sequence[Column]:

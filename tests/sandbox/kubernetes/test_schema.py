@@ -224,6 +224,36 @@ def test_every_problem_of_a_pod_is_told_at_once() -> None:
             'Invalid value: "-1": must be greater than or equal to 0',
         ),
         (
+            "deployments.apps",
+            deployment(strategy={"type": "Recreate", "rollingUpdate": {"maxSurge": 1}}),
+            "spec.strategy.rollingUpdate",
+            "Forbidden: may not be specified when strategy `type` is 'Recreate'",
+        ),
+        (
+            "networkpolicies.networking.k8s.io",
+            {"spec": {"podSelector": {}, "ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.0"}}]}]}},
+            "spec.ingress[0].from[0].ipBlock.cidr",
+            'Invalid value: "10.0.0.0": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)',
+        ),
+        (
+            "networkpolicies.networking.k8s.io",
+            {"spec": {"podSelector": {}, "egress": [{"to": [{}]}]}},
+            "spec.egress[0].to[0]",
+            "Required value: must specify a peer",
+        ),
+        (
+            "priorityclasses.scheduling.k8s.io",
+            {"metadata": {"name": "system-mine"}, "value": 1},
+            "metadata.name",
+            "Forbidden: priority class names with 'system-' prefix are reserved for system use only",
+        ),
+        (
+            "horizontalpodautoscalers.autoscaling",
+            {"spec": {"minReplicas": 3, "maxReplicas": 2, "scaleTargetRef": {"kind": "Deployment", "name": "d"}}},
+            "spec.maxReplicas",
+            "Invalid value: 2: must be greater than or equal to `minReplicas`",
+        ),
+        (
             "namespaces",
             {"metadata": {"name": "a.b"}},
             "metadata.name",

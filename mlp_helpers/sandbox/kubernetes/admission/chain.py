@@ -15,6 +15,7 @@ from mlp_helpers.sandbox.kubernetes.kinds import Registry
 
 __all__ = ["Admission"]
 
+_CHANGING_PODS = ("ephemeralcontainers", "resize")  # what they may change of a pod is fixed outside of them
 _WEBHOOKS = (
     "mutatingwebhookconfigurations.admissionregistration.k8s.io",
     "validatingwebhookconfigurations.admissionregistration.k8s.io",
@@ -56,7 +57,8 @@ class Admission:
         Raises:
             ApiError: 403 or 422.
         """
-        if request.operation == "UPDATE" and request.obj is not None and request.old is not None:
+        changes = request.operation == "UPDATE" and request.subresource not in _CHANGING_PODS
+        if changes and request.obj is not None and request.old is not None:
             schema.validate_update(request.kind, request.old, request.obj)
         check_protected(request)
         check_limits(request, self._storage)

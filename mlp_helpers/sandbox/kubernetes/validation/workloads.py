@@ -8,10 +8,11 @@ from typing import Any
 from mlp_helpers.sandbox.kubernetes.selectors import matches_selector
 from mlp_helpers.sandbox.kubernetes.validation.metadata import labels_problems
 from mlp_helpers.sandbox.kubernetes.validation.pods import check_pod_spec
-from mlp_helpers.sandbox.kubernetes.validation.problems import Problem, invalid, not_supported, required
+from mlp_helpers.sandbox.kubernetes.validation.problems import Problem, forbidden, invalid, not_supported, required
 
 __all__ = [
     "check_cron_job",
+    "check_deployment",
     "check_job",
     "check_job_update",
     "check_replicated",
@@ -47,6 +48,26 @@ def check_replicated(obj: Object) -> list[Problem]:
     return problems
 
 
+def check_deployment(obj: Object) -> list[Problem]:
+    """What is wrong with a deployment."""
+    return check_replicated(obj) + _check_strategy((obj.get("spec") or {}).get("strategy") or {}, "spec.strategy")
+
+
+def _check_strategy(strategy: Object, path: str) -> list[Problem]:
+    kind, rolling = strategy.get("type"), strategy.get("rollingUpdate")
+    if kind not in ("Recreate", "RollingUpdate"):
+        return [not_supported(f"{path}.type", kind or "", ["Recreate", "RollingUpdate"])]
+    if kind == "Recreate":
+        words = "may not be specified when strategy `type` is 'Recreate'"
+        return [forbidden(f"{path}.rollingUpdate", words)] if rolling else []
+    if not rolling:
+        return [required(f"{path}.rollingUpdate", "this should be defaulted and never be nil")]
+    if all(rolling.get(name) in (0, "0%") for name in ("maxUnavailable", "maxSurge")):
+        words = "may not be 0 when `maxSurge` is 0"
+        return [invalid(f"{path}.rollingUpdate.maxUnavailable", rolling["maxUnavailable"], words)]
+    return []
+
+
 def check_selector(selector: Object, path: str) -> list[Problem]:
     """What is wrong with a label selector."""
     problems = labels_problems(f"{path}.matchLabels", selector.get("matchLabels") or {})
@@ -58,8 +79,8 @@ def check_selector(selector: Object, path: str) -> list[Problem]:
         elif operator in ("In", "NotIn") and not values:
             problems.append(required(f"{field}.values", "must be specified when `operator` is 'In' or 'NotIn'"))
         elif operator in ("Exists", "DoesNotExist") and values:
-            words = "Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-            problems.append(Problem("FieldValueForbidden", f"{field}.values", words))
+            words = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+            problems.append(forbidden(f"{field}.values", words))
     return problems
 
 
@@ -83,11 +104,11 @@ def check_stateful_set_update(old: Object, new: Object) -> list[Problem]:
     if before == after:
         return []
     words = (
-        "Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template',"
+        "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template',"
         " 'updateStrategy',"
         " 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
     )
-    return [Problem("FieldValueForbidden", "spec", words)]
+    return [forbidden("spec", words)]
 
 
 def check_job(obj: Object) -> list[Problem]:
