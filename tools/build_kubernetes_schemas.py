@@ -39,6 +39,7 @@ PLAIN_TYPES = {
     *("PersistentVolumeReclaimPolicy", "PersistentVolumeAccessMode", "RestartPolicy", "Verb", "FinalizerName"),
 }
 STRUCT = re.compile(r"^type (\w+) struct \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"^\t(\w+)\s+`[^`]*json:\",inline\"", re.MULTILINE)
 FIELD = re.compile(r"^\t(?:\w+\s+)?(\S+)\s+`[^`]*json:\"([^\",]*)((?:,\w+)*)\"", re.MULTILINE)
 
 
@@ -90,6 +91,7 @@ def reachable(definitions: dict[str, Any]) -> dict[str, Any]:
 def go_structs(sources: Path) -> dict[str, dict[str, str]]:
     """Each struct by its OpenAPI name, with the mark of every field that has one."""
     structs: dict[str, dict[str, str]] = {}
+    inlined: list[tuple[str, str]] = []
     for path in sources.rglob("types*.go"):
         package = re.search(r"k8s\.io/(api|apimachinery|apiextensions-apiserver)/(.*)$", str(path.parent))
         if package is None:
@@ -100,11 +102,14 @@ def go_structs(sources: Path) -> dict[str, dict[str, str]]:
         for name, body in STRUCT.findall(text):
             fields = {field: mark(kind, options, plain) for kind, field, options in FIELD.findall(body) if field}
             structs[f"{prefix}.{name}"] = fields
+            inlined += [(f"{prefix}.{name}", f"{prefix}.{one}") for one in INLINE.findall(body)]
+    for outer, inner in inlined:
+        structs[outer] |= structs.get(inner, {})
     return structs
 
 
 def mark(kind: str, options: str, plain: set[str]) -> str:
-    """How Go writes an empty field: always (no omitempty, or a struct by value), not at all, or unmarked for pointers."""
+    """How Go writes an empty field: always (no omitempty, or a struct), not at all, or unmarked for pointers."""
     if ",omitempty" not in options and ",omitzero" not in options:
         return ALWAYS
     bare = kind.rsplit(".", 1)[-1]

@@ -210,14 +210,15 @@ def read_patch(data: bytes, *, as_yaml: bool) -> Any:
         return yaml.load(data, Loader=_YamlLoader)
     except yaml.YAMLError as error:
         raise bad_request(
-            f"error decoding YAML: error converting YAML to JSON: yaml: {_go_yaml_error(error)}"
+            f"error decoding YAML: error converting YAML to JSON: yaml: {_go_yaml_error(error, data)}"
         ) from error
 
 
-def _go_yaml_error(error: yaml.YAMLError) -> str:
+def _go_yaml_error(error: yaml.YAMLError, data: bytes) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error)
-    return f"line {mark.line + 1}: {problem}" if mark else problem
+    lines = max(len(data.splitlines()), 1)
+    return f"line {min(mark.line + 1, lines)}: {problem}" if mark else problem
 
 
 def accepted_patches(kind: Kind) -> Sequence[str]:

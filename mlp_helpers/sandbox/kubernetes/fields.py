@@ -99,7 +99,7 @@ def _nodes(value: Any, schema: Schema, path: Path, *, in_zero: bool) -> Iterator
     if in_zero and path and value == zero(schema):
         return
     if is_granular_map(value, schema):
-        if path and not in_zero:
+        if path and (not in_zero or not value):
             yield path, None
         properties = schema.get("properties", {})
         for key, below in value.items():

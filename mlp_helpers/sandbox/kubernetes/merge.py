@@ -101,7 +101,7 @@ def apply(live: Object, applied: Object, schema: Schema, writer: Writer, *, forc
     if conflicts and not force:
         return Applied(live, conflicts)
     kept = [(one, paths - changing) for one, paths in owned]
-    merged = _overlay(live, copy.deepcopy(applied), schema)
+    merged = _overlay(copy.deepcopy(live), copy.deepcopy(applied), schema)
     _prune(merged, previous - set(wanted), set(wanted).union(*(paths for _, paths in kept)), schema)
     entry = _entry(writer, "Apply", set(wanted))
     if live and _content(merged) == _content(live):  # as a real server has it: who changes nothing has no time

@@ -267,7 +267,8 @@ class Routes:
         made = self._access.review(call.kind.name, body, call.user, namespace=call.target.namespace)
         asked = {key: value for key, value in body.items() if key != "status"}
         record_update({}, asked, call.kind.schema, self._objects.writer(call.kind, self._options(call)))
-        if fields := (asked.get("metadata") or {}).get("managedFields"):
+        fields = (asked.get("metadata") or {}).get("managedFields")
+        if fields and call.kind.name != "SelfSubjectRulesReview":
             made["metadata"] = {**made["metadata"], "managedFields": fields}
         return answer(made, status=201)
 
