@@ -12,6 +12,7 @@ from mlp_helpers.errors import TerraformError
 from mlp_helpers.sandbox.github.store import Account
 from mlp_helpers.sandbox.terraform import write_mirror
 from mlp_helpers.terraform import Plan, Terraform
+from mlp_helpers.waiting import Interrupted
 from tests.sandbox.github.running import Running
 from tests.sandbox.google.conftest import NUMBER, PROJECT, Sandbox
 
@@ -163,7 +164,40 @@ def test_a_protected_cluster_is_not_destroyed(layers: Layers) -> None:
     with pytest.raises(TerraformError, match="apply that, then destroy"):
         terraform.destroy(protected)
 
-    assert "mlp-dev" in str(layers.google.host.clusters)
+    (cluster,) = layers.google.host.clusters.values()
+    assert len(cluster.node_pools) == 2  # refused before anything was touched
+
+    terraform.apply(terraform.plan(ENVIRONMENT))
+    terraform.destroy(ENVIRONMENT)
+
+    assert layers.google.host.clusters == {}
+
+
+class InterruptAt:
+    """A watcher like a person who presses stop when a certain thing is made."""
+
+    def __init__(self, begin: str) -> None:
+        self._begin = begin
+
+    def update(self, reason: str, *, done: int | None = None, total: int | None = None) -> None:
+        if self._begin and reason.startswith(self._begin):
+            self._begin = ""
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_environment_is_finished_by_the_next_apply(layers: Layers) -> None:
+    project = layers.open("project", f"project/{PROJECT}")
+    project.apply(project.plan({"project": PROJECT}))
+    terraform = layers.open("environment", "environment/dev")
+
+    with pytest.raises(Interrupted):
+        terraform.apply(terraform.plan(ENVIRONMENT), watcher=InterruptAt("creating module.cluster."))
+    assert terraform.state_lock() is None
+
+    rest = terraform.plan(ENVIRONMENT)
+    assert rest.has_changes
+    terraform.apply(rest, allow_destroy=True)  # a cluster that was half made is made anew
+    assert_settled(terraform, ENVIRONMENT)
 
 
 def test_two_environments_of_one_project_do_not_take_from_each_other(layers: Layers) -> None:

@@ -59,6 +59,18 @@ def test_an_apply_refuses_to_lose_data_before_anything_runs(tmp_path: Path) -> N
     assert not (tmp_path / "work").exists()
 
 
+def test_what_is_protected_is_refused_before_its_nodes_are_gone(tmp_path: Path) -> None:
+    terraform = Terraform(tmp_path / "source", tmp_path / "work", backend={}, environment={"PATH": ""})
+    plan = plan_of(
+        change(["delete"], kind="google_container_node_pool", after=None),
+        change(["delete"], kind="google_container_cluster", before={"deletion_protection": True}, after=None),
+    )
+
+    with pytest.raises(TerraformError, match="is protected"):
+        terraform.apply(plan, allow_destroy=True)
+    assert [row["note"] for row in plan.rows()] == ["", "is protected, will be refused"]
+
+
 def test_a_change_of_outputs_alone_is_a_change() -> None:
     assert plan_of(output_changes={"name": {"actions": ["create"]}}).has_changes
     assert not plan_of(output_changes={"name": {"actions": ["no-op"]}}).has_changes

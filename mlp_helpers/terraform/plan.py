@@ -50,6 +50,7 @@ class ResourceChange:
     action: Action
     replace_paths: tuple[str, ...] = ()
     attributes: tuple[AttributeChange, ...] = ()
+    is_protected: bool = False
 
     @property
     def destroys_data(self) -> bool:
@@ -76,6 +77,13 @@ class Plan:
     def destroys_data(self) -> tuple[ResourceChange, ...]:
         """Clusters, buckets and repositories that would be destroyed, or replaced by empty ones."""
         return tuple(change for change in self.changes if change.destroys_data)
+
+    @property
+    def refused(self) -> tuple[ResourceChange, ...]:
+        """What the provider will refuse to delete, because the state says that it is protected."""
+        return tuple(
+            change for change in self.changes if change.is_protected and change.action in ("delete", "replace")
+        )
 
     @property
     def steps(self) -> int:
@@ -119,6 +127,7 @@ def _changes(found: list[dict[str, Any]]) -> Iterator[ResourceChange]:
             action=action,
             replace_paths=replace_paths,
             attributes=_attributes(change, replace_paths) if action in ("update", "replace") else (),
+            is_protected=(change.get("before") or {}).get("deletion_protection") is True,
         )
 
 
@@ -192,7 +201,9 @@ def _dotted(path: list[str | int]) -> str:
 
 def _note(change: ResourceChange) -> str:
     reasons = []
-    if change.destroys_data:
+    if change.is_protected and change.action in ("delete", "replace"):
+        reasons.append("is protected, will be refused")
+    elif change.destroys_data:
         reasons.append("loses what is in it")
     if change.replace_paths:
         reasons.append(f"because of {', '.join(change.replace_paths)}")

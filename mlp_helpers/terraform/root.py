@@ -139,9 +139,10 @@ class Terraform:
 
         Raises:
             StateLockedError: Another run holds the state.
-            TerraformError: The plan would lose data, is not the newest, or failed; what was done before stays done.
+            TerraformError: The plan would lose data, is not the newest, or failed; what was done stays done.
             Interrupted: The person stopped it; what was under way was finished and saved.
         """
+        self._refuse_protected(plan)
         self._refuse_to_lose_data(plan, allow_destroy=allow_destroy)
         if plan.file != self._copy.plan or not self._copy.plan.exists() or self._digest() != plan.digest:
             raise TerraformError(
@@ -262,6 +263,16 @@ class Terraform:
         what = f"an earlier run of {self.name}"
         fix = f"Look at {self._copy.logs}; stop it gently with: kill -INT and its number."
         wait_for(look, what, timeout_seconds=_EARLIER_RUN_SECONDS, watcher=progress.watcher, fix=fix)
+
+    def _refuse_protected(self, plan: Plan) -> None:
+        """Terraform would notice only when everything that depends on it is gone: a cluster without nodes would remain."""
+        if plan.refused:
+            names = ", ".join(change.address for change in plan.refused)
+            raise TerraformError(
+                f"The plan of {self.name} would delete what is protected.",
+                why=f"deletion_protection is true in the state of {names}.",
+                fix="Set deletion_protection to false, apply that, then destroy: the provider looks at the state.",
+            )
 
     def _refuse_to_lose_data(self, plan: Plan, *, allow_destroy: bool) -> None:
         if plan.destroys_data and not allow_destroy:
