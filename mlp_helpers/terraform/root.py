@@ -265,7 +265,7 @@ class Terraform:
         wait_for(look, what, timeout_seconds=_EARLIER_RUN_SECONDS, watcher=progress.watcher, fix=fix)
 
     def _refuse_protected(self, plan: Plan) -> None:
-        """Terraform would notice only when everything that depends on it is gone: a cluster without nodes would remain."""
+        """Terraform itself notices only when what depends on it is gone: a cluster without nodes would remain."""
         if plan.refused:
             names = ", ".join(change.address for change in plan.refused)
             raise TerraformError(
