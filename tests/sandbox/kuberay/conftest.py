@@ -31,6 +31,9 @@ async def client(server: ApiServer) -> AsyncIterator[Client]:
     client = Client(server.kubeconfig(user="admin", token=token), user_agent="tests")
     for name in ("kuberay", "ml-team"):
         await client.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, manager="tests")
+    # What the control plane gives each namespace; there is none here.
+    account = {"name": "default", "namespace": "ml-team"}
+    await client.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account}, manager="tests")
     manifests = chart.manifests({}, "kuberay-operator", "kuberay", chart.VERSIONS[0])
     for obj in (*chart.definitions().values(), *manifests.values()):
         await client.apply(obj, manager="tests")

@@ -175,3 +175,26 @@ async def test_an_invalid_cluster_gets_an_event_and_no_pods(kubelet: Kubelet, cl
 
     await until(is_told)
     assert not await kubelet.pods()
+
+
+async def test_pods_that_are_refused_are_told_once_and_tried_again(kubelet: Kubelet, client: Client) -> None:
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "none", "namespace": "ml-team"},
+        "spec": {"hard": {"pods": "0"}},
+    }
+    await client.apply(quota, manager="tests")
+    await client.create(ray_cluster())
+
+    async def is_told() -> bool:
+        status = (await kubelet.get("RayCluster", "ml-team") or {}).get("status") or {}
+        return "exceeded quota" in status.get("reason", "")
+
+    await until(is_told)
+    status = await kubelet.until_state("RayCluster", "ml-team", desiredWorkerReplicas=1)
+    assert conditions(status)["ReplicaFailure"] == "True"
+    found, _ = await client.list(await client.resource("v1", "Event"), "ml-team")
+    assert len([event for event in found if event["reason"] == "FailedToCreateHeadPod"]) == 1
+    await client.delete(await client.resource("v1", "ResourceQuota"), "none", "ml-team")
+    await kubelet.until_state("RayCluster", "ml-team", state="ready")

@@ -162,9 +162,13 @@ class ClusterController:
         try:
             made = await self._client.create(pod)
         except ApiError as error:
-            text = f"Failed to create {kind.lower()} Pod {where}, {error}"
-            await self._events.warning(cluster, f"FailedToCreate{kind}Pod", text)
-            raise
+            # The random end would make every attempt a new event and a new status, and so a new attempt.
+            name = pod["metadata"]["name"]
+            why = str(error).replace(name, name.rpartition("-")[0])
+            await self._events.warning(
+                cluster, f"FailedToCreate{kind}Pod", f"Failed to create {kind.lower()} Pod, {why}"
+            )
+            raise RayClusterError(why) from error
         self._pods.note(made)
         self._log.info("created %s pod %s", kind.lower(), where)
         await self._events.normal(cluster, f"Created{kind}Pod", f"Created {kind.lower()} Pod {where}")
