@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from mlp_helpers.sandbox.kubernetes import defaults, structural
@@ -68,10 +69,7 @@ def unknown_fields(kind: Kind, obj: Object) -> list[str]:
     """
     if kind.built_in:
         return decode(_stored(kind), obj)
-    unknown = decode_metadata(kind, obj)
-    unknown += structural.find_unknown(kind.schema, obj)
-    structural.prune(kind.schema, obj)
-    return unknown
+    return decode_metadata(kind, obj) + structural.prune(kind.schema, obj)
 
 
 def _stored(kind: Kind) -> Kind:
@@ -101,11 +99,9 @@ def validate(kind: Kind, obj: Object) -> None:
         problems += check(obj) if check else []
     else:
         problems += structural.validate_schema(kind.schema, obj, is_root=True)
-        if any(is_blocking(one) for one in problems):
-            if _has_rules(kind):
-                problems.append(invalid("<nil>", Raw("null"), _UNCHECKED))
-        else:
-            problems += check_rules(kind.schema, obj)
+        if _has_rules(kind):
+            blocked = any(is_blocking(one) for one in problems)
+            problems += [invalid("<nil>", Raw("null"), _UNCHECKED)] if blocked else check_rules(kind.schema, obj)
     _refuse(kind, obj, problems)
 
 
@@ -120,12 +116,13 @@ def validate_update(kind: Kind, old: Object, new: Object) -> None:
     if kind.built_in:
         check = _UPDATE_CHECKS.get(kind.resource)
         problems += check(old, new) if check else []
-    else:
-        valid_before = {(one.field, one.message) for one in check_rules(kind.schema, new)}
-        problems += [one for one in check_rules(kind.schema, new, old) if (one.field, one.message) not in valid_before]
+    elif _has_rules(kind):
+        without_old = {(one.field, one.message) for one in check_rules(kind.schema, new)}
+        problems += [one for one in check_rules(kind.schema, new, old) if (one.field, one.message) not in without_old]
     _refuse(kind, new, problems)
 
 
+@lru_cache(maxsize=256)
 def _has_rules(kind: Kind) -> bool:
     return "x-kubernetes-validations" in repr(kind.schema)
 

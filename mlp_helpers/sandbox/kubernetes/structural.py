@@ -26,7 +26,7 @@ from mlp_helpers.sandbox.kubernetes.validation.problems import (
     type_invalid,
 )
 
-__all__ = ["apply_defaults", "find_unknown", "prune", "validate_schema"]
+__all__ = ["apply_defaults", "prune", "validate_schema"]
 
 Object = dict[str, Any]
 Schema = Mapping[str, Any]
@@ -72,15 +72,12 @@ def apply_defaults(schema: Schema, value: Any) -> None:
         apply_defaults(part, one)
 
 
-def find_unknown(schema: Schema, value: Any) -> list[str]:
-    """The paths of fields that the schema does not have."""
-    return [path for path, _, _ in _unknown(schema, value, "", is_root=True)]
-
-
-def prune(schema: Schema, value: Any) -> None:
-    """Drop the fields that the schema does not have."""
-    for _, owner, name in list(_unknown(schema, value, "", is_root=True)):
+def prune(schema: Schema, value: Any) -> list[str]:
+    """Drop the fields that the schema does not have; returns their paths."""
+    found = list(_unknown(schema, value, "", is_root=True))
+    for _, owner, name in found:
         del owner[name]
+    return [path for path, _, _ in found]
 
 
 def _unknown(schema: Schema, value: Any, path: str, *, is_root: bool = False) -> Iterator[tuple[str, Object, str]]:
