@@ -194,10 +194,14 @@ def _check_version(store: Store, query: Mapping[str, str]) -> None:
 
 
 def encode_list(kind: Kind, page: Page) -> bytes:
-    """A list as JSON; encoded bodies are joined as they are."""
+    """A list as JSON; encoded bodies are joined as they are, but items of built-in kinds do not repeat their type."""
     if not kind.built_in:
         page.metadata.setdefault("continue", "")  # a real server's custom lists always have it
     head: Object = {"kind": kind.list_name, "apiVersion": kind.api_version, "metadata": page.metadata}
     if page.items is not None:
         return encode({**head, "items": page.items})
-    return encode(head)[:-1] + b',"items":[' + ",".join(page.bodies).encode() + b"]}"
+    bodies = page.bodies
+    if kind.built_in:
+        prefix = encode({"apiVersion": kind.api_version, "kind": kind.name}).decode()[:-1] + ","
+        bodies = ["{" + body.removeprefix(prefix) if body.startswith(prefix) else body for body in bodies]
+    return encode(head)[:-1] + b',"items":[' + ",".join(bodies).encode() + b"]}"

@@ -189,9 +189,7 @@ class Routes:
                 return await self._watch(call)
             case "GET" | "HEAD":
                 form = call.form
-                page = list_objects(
-                    self._store, kind, target.namespace, call.query, decode=kind.built_in or not form.is_plain
-                )
+                page = list_objects(self._store, kind, target.namespace, call.query, decode=not form.is_plain)
                 return answer_list(kind, page, form, include_object=call.query.get("includeObject", ""))
             case "POST" if not kind.namespaced or target.namespace:
                 thing, options = await self._object(call)

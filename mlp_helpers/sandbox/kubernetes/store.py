@@ -51,8 +51,9 @@ class Change:
 
     @cached_property
     def encoded(self) -> bytes:
-        """The object as JSON."""
-        return encode(self.object)
+        """The object as JSON, its type first: lists of built-in kinds cut that off (`lists.encode_list`)."""
+        kind = {name: self.object[name] for name in ("apiVersion", "kind") if name in self.object}
+        return encode(kind | self.object)
 
     @property
     def version(self) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mlp_helpers.sandbox.kubernetes.metadata import Clock, utc_now
 from mlp_helpers.sandbox.kubernetes.server import ApiServer, User
 
 USERS = {
@@ -19,14 +20,14 @@ USERS = {
 
 
 @contextmanager
-def running(folder: Path, *, disabled_admission: Collection[str] = ()) -> Iterator[ApiServer]:
+def running(folder: Path, *, disabled_admission: Collection[str] = (), clock: Clock = utc_now) -> Iterator[ApiServer]:
     """A started server; tokens `admin-token`, `alice-token` and `bob-token` are known to it."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
 
     async def start() -> ApiServer:
-        server = ApiServer(folder, disabled_admission=disabled_admission)
+        server = ApiServer(folder, disabled_admission=disabled_admission, clock=clock)
         for name, user in USERS.items():
             server.tokens.adopt(f"{name}-token", user)
         await server.start()
