@@ -165,13 +165,21 @@ class Services:
         with self._locks[name]:
             yield
 
-    def wait(self, operation: Json, poll: Callable[[], Json], *, timeout_seconds: float = 1800) -> Json:
+    def wait(
+        self,
+        operation: Json,
+        poll: Callable[[], Json],
+        *,
+        timeout_seconds: float = 1800,
+        grace_seconds: float = _GRACE_SECONDS,
+    ) -> Json:
         """Wait for a long-running operation of Compute, GKE or the newer services.
 
         Args:
             operation: What the call answered.
             poll: Gets the operation anew.
             timeout_seconds: Upper bound on the wait.
+            grace_seconds: How long to go on waiting after an interruption.
 
         Returns:
             The finished operation.
@@ -187,7 +195,7 @@ class Services:
             if not _is_done(latest):
                 if self.is_stopping:
                     stopped_at = min(stopped_at, time.monotonic())
-                if time.monotonic() - stopped_at > _GRACE_SECONDS:
+                if time.monotonic() - stopped_at > grace_seconds:
                     raise StoppedError(
                         "interrupted while waiting",
                         f"The operation {latest.get('name', '')} goes on without Terraform.",

@@ -142,17 +142,14 @@ def _nested(
     if convert is not None and served is not None:
         served = convert(served)
     items = ([served] if isinstance(served, dict) else served) or []
-    if not items or (not before and all(is_zero(item) for item in items)):
-        return before if is_zero(before) else []
     read = []
     for index, item in enumerate(items):
         older = before[index] if nested.nesting_mode == "list" and index < len(before) else {}
         read.append(from_body(nested.block, shape, item, older, path))
-    if (
-        len(read) == len(before)
-        and all(any(same(one, other) for other in before) for one in read)
-        and nested.nesting_mode == "set"
-    ):
+    if is_zero(read):
+        return before if is_zero(before) else []  # says nothing: there, or not there, as it was written
+    is_set = nested.nesting_mode == "set"
+    if is_set and len(read) == len(before) and all(any(same(one, other) for other in before) for one in read):
         return before  # an order that means nothing, and zeros that were written
     return read
 

@@ -161,8 +161,7 @@ SHAPE = Shape(
     },
     from_api={
         "maintenance_policy.maintenance_exclusion": lambda exclusions: [
-            {"exclusionName": name, **item, "exclusionOptions": item.get("maintenanceExclusionOptions")}
-            for name, item in exclusions.items()
+            _read_exclusion(name, item) for name, item in exclusions.items()
         ],
         _DEFAULTS_PORT: lambda value: "TRUE" if value else "FALSE",
         _AUTO_PORT: lambda value: "TRUE" if value else "FALSE",
@@ -176,6 +175,12 @@ def _exclusion(item: Json) -> Json:
     if "exclusionOptions" in item:
         item["maintenanceExclusionOptions"] = item.pop("exclusionOptions")
     return item
+
+
+def _read_exclusion(name: str, item: Json) -> Json:
+    options = item.get("maintenanceExclusionOptions")  # NO_UPGRADES is the enum's zero, which the API leaves out
+    read = {"exclusionName": name, "startTime": item.get("startTime"), "endTime": item.get("endTime")}
+    return read if options is None else read | {"exclusionOptions": {"scope": "NO_UPGRADES", **options}}
 
 
 class Cluster(ContainerResource):
@@ -258,6 +263,7 @@ class Cluster(ContainerResource):
             "networking_mode": "VPC_NATIVE" if uses_aliases else "ROUTES",
             "node_version": body.get("currentNodeVersion"),
             "min_master_version": seed.get("min_master_version"),
+            "initial_node_count": body.get("initialNodeCount") or seed.get("initial_node_count"),
             "operation": seed.get("operation"),
         }
         _read_fleet(state)

@@ -14,13 +14,13 @@ from mlp_helpers.sandbox.terraform.rules import (
     needs_together,
     one_of,
 )
-from mlp_helpers.sandbox.terraform.values import Values, is_zero
+from mlp_helpers.sandbox.terraform.values import Value, Values, is_zero
 
 IMMUTABLE = frozenset(
     {
         "name", "location", "project", "network", "subnetwork", "networking_mode", "datapath_provider",
         "description", "enable_autopilot",
-        "default_max_pods_per_node", "initial_node_count", "cluster_ipv4_cidr", "confidential_nodes",
+        "default_max_pods_per_node", "cluster_ipv4_cidr", "confidential_nodes",
         "enable_kubernetes_alpha", "enable_tpu",
         "enable_multi_networking", "tpu_ipv4_cidr_block",
         "ip_allocation_policy.cluster_ipv4_cidr_block", "ip_allocation_policy.services_ipv4_cidr_block",
@@ -100,9 +100,17 @@ _NOT_ON_AUTOPILOT = (
 )  # fmt: skip
 
 
-def _cannot_be_switched_off(prior: Values, planned: Values) -> tuple[str, ...]:
-    names = ("enable_fqdn_network_policy", "enable_l4_ilb_subsetting")
-    return tuple(name for name in names if prior.get(name) is True and is_zero(planned.get(name)))
+def _replaces(prior: Values, planned: Values) -> tuple[str, ...]:
+    """What cannot be switched off, and a first number of nodes that is known to differ (an import does not know it)."""
+    switches = ("enable_fqdn_network_policy", "enable_l4_ilb_subsetting")
+    names = tuple(name for name in switches if prior.get(name) is True and is_zero(planned.get(name)))
+    first = prior.get("initial_node_count")
+    return names if is_zero(first) or first == planned.get("initial_node_count") else (*names, "initial_node_count")
+
+
+def _is_of_size(old: Value, new: Value) -> bool:
+    """Whether a range has the size that was asked for: "/14" leaves the choice to GKE."""
+    return isinstance(new, str) and new.startswith("/") and str(old).endswith(new)
 
 
 RULES = Rules(
@@ -112,11 +120,13 @@ RULES = Rules(
     served=SERVED,
     renewed=frozenset({"label_fingerprint"}),
     equal={
+        "ip_allocation_policy.cluster_ipv4_cidr_block": _is_of_size,
+        "ip_allocation_policy.services_ipv4_cidr_block": _is_of_size,
         "network": names_the_same,
         "subnetwork": names_the_same,
         "private_cluster_config.private_endpoint_subnetwork": names_the_same,
     },
-    replaces=_cannot_be_switched_off,
+    replaces=_replaces,
     checks=(
         matches(
             "name",

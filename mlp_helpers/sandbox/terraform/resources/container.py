@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import ClassVar
 
 from mlp_helpers.sandbox.terraform.api import Json, Services, accepted
-from mlp_helpers.sandbox.terraform.errors import ApiError
+from mlp_helpers.sandbox.terraform.errors import ApiError, HalfMadeError, OperationError
+from mlp_helpers.sandbox.terraform.resources.base import timeout_seconds
 from mlp_helpers.sandbox.terraform.resources.rest import RestResource
 from mlp_helpers.sandbox.terraform.values import Values
 
@@ -34,15 +36,27 @@ class ContainerResource(RestResource):
         """Post a new object and wait; an interrupted creation goes on, and the next refresh waits for it."""
         operation = services.google.call("POST", collection, body)
         values["operation"] = operation["name"]
-        with accepted(resumable=True):
-            self.wait(services, operation, values, "create")
+        path, seconds = (
+            self.operation_path(operation, values),
+            timeout_seconds(values, "create", self.default_timeout_seconds),
+        )
+        try:
+            with accepted(resumable=True):
+                services.wait(
+                    operation, lambda: services.google.call("GET", path), timeout_seconds=seconds, grace_seconds=0
+                )
+        except HalfMadeError as error:
+            values["operation"] = values["operation"] if error.resumable else None
+            raise
         values["operation"] = None
 
     def read(self, services: Services, state: Values) -> Values | None:
         if state.get("operation") and not services.is_stopping:
             operation = services.google.find(self._operation_path(state["operation"], state))
-            if operation is not None:
-                self.wait(services, operation, state, "create")
+            # A creation that failed after all shows in the object, which is there or not.
+            with suppress(OperationError):
+                if operation is not None:
+                    self.wait(services, operation, state, "create")
             state = {**state, "operation": None}
         return super().read(services, state)
 
