@@ -267,6 +267,7 @@ class PodWorker:
         self.is_ending = True
         await asyncio.gather(*(container.stop(grace_seconds) for container in self.containers))
         await kill_all(marked_processes(self.uid))
+        remove_temporary_folder(self.folder)
 
     async def delete(self, grace_seconds: float) -> None:
         """End the pod, say so, and let the API server forget it."""
@@ -288,11 +289,17 @@ class PodWorker:
         remove_pod_folder(self.folder)
 
 
-def remove_pod_folder(folder: Path) -> None:
-    """Remove what a pod had on this machine."""
+def remove_temporary_folder(folder: Path) -> None:
+    """Remove Ray's own files, which nobody needs once its processes have ended."""
     record = folder / TEMPORARY_FOLDER_RECORD
     if record.exists():
         shutil.rmtree(record.read_text(), ignore_errors=True)
+        record.unlink()
+
+
+def remove_pod_folder(folder: Path) -> None:
+    """Remove what a pod had on this machine."""
+    remove_temporary_folder(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 

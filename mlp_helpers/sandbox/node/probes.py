@@ -32,6 +32,8 @@ async def check(probe: Mapping[str, Any], request: Request) -> Outcome:
                     return await _connect(_port(probe[field]["port"], request))
     except TimeoutError:
         return False, f"context deadline exceeded: timeout of {seconds:g}s"
+    except aiohttp.ClientConnectorError as error:
+        return False, f"dial tcp {error.host}:{error.port}: connect: connection refused"
     except (OSError, aiohttp.ClientError) as error:
         return False, str(error)
     return False, "the probe has no handler"
