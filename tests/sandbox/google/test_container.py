@@ -151,6 +151,11 @@ def test_refusals_are_the_same_over_both_protocols(
 
 
 def test_what_was_asked_is_read_back_with_what_gke_adds(make: Callable[..., dict[str, Any]], api: Api) -> None:
+    exclusion = {
+        "startTime": "2026-12-24T00:00:00Z",
+        "endTime": "2027-01-02T00:00:00Z",
+        "maintenanceExclusionOptions": {"scope": "NO_UPGRADES"},
+    }
     asked: dict[str, Any] = {
         "privateClusterConfig": {"enablePrivateNodes": True, "enablePrivateEndpoint": True},
         "controlPlaneEndpointsConfig": {"dnsEndpointConfig": {"allowExternalTraffic": True}},
@@ -161,6 +166,7 @@ def test_what_was_asked_is_read_back_with_what_gke_adds(make: Callable[..., dict
         "addonsConfig": {"gcsFuseCsiDriverConfig": {"enabled": True}},
         "costManagementConfig": {"enabled": True},
         "aFieldOfTomorrow": {"enabled": True},
+        "maintenancePolicy": {"window": {"maintenanceExclusions": {"new-year": exclusion}}},
     }
     cluster = make("read-back", **asked)
 
@@ -175,6 +181,7 @@ def test_what_was_asked_is_read_back_with_what_gke_adds(make: Callable[..., dict
     assert (cluster["clusterIpv4Cidr"], cluster["servicesIpv4Cidr"]) == ("10.64.0.0/14", "10.68.0.0/20")
     assert cluster["addonsConfig"]["gcsFuseCsiDriverConfig"] == {"enabled": True}
     assert cluster["releaseChannel"] == {"channel": "RAPID"}
+    assert cluster["maintenancePolicy"]["window"]["maintenanceExclusions"]["new-year"] == exclusion
     assert cluster["aFieldOfTomorrow"] == {"enabled": True}
     assert cluster["selfLink"] == f"https://container.googleapis.com/v1/{PARENT}/clusters/read-back"
     config = cluster["nodePools"][0]["config"]

@@ -128,6 +128,8 @@ def _with_unknown(known: Json, given: Json, descriptor: Any) -> Json:
             known[key] = value
         elif field.enum_type is not None:
             _check_enum(key, value, field.enum_type.values_by_name)
+            if isinstance(value, str):
+                known.setdefault(field.json_name, value)  # protobuf leaves out the first value, such as NO_UPGRADES
         elif field.json_name in known and field.message_type is not None:
             known[field.json_name] = _nested(known[field.json_name], value, field)
     return known
@@ -135,8 +137,13 @@ def _with_unknown(known: Json, given: Json, descriptor: Any) -> Json:
 
 def _nested(known: Any, given: Any, field: Any) -> Any:
     message = field.message_type
-    if message.GetOptions().map_entry or message.full_name.startswith("google.protobuf."):
+    if message.full_name.startswith("google.protobuf."):
         return known
+    if message.GetOptions().map_entry:
+        inner = message.fields_by_name["value"]
+        if inner.message_type is None or not isinstance(given, dict):
+            return known
+        return {key: _nested(one, given[key], inner) if key in given else one for key, one in known.items()}
     if isinstance(given, list):
         return [_with_unknown(one, other, message) for one, other in zip(known, given, strict=True)]
     return _with_unknown(known, given, message) if isinstance(given, dict) else known
