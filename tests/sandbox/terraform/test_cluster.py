@@ -229,7 +229,7 @@ def test_a_cluster_with_many_arguments_converges_and_changes(terraform: Terrafor
     assert cluster["autoscaling"]["resourceLimits"][0] == {"resourceType": "cpu", "maximum": "200"}
     window = cluster["maintenancePolicy"]["window"]
     assert window["recurringWindow"]["recurrence"] == "FREQ=WEEKLY;BYDAY=SA,SU"
-    assert window["maintenanceExclusions"]["new-year"]["maintenanceExclusionOptions"] == {"scope": "NO_UPGRADES"}
+    assert window["maintenanceExclusions"]["new-year"]["endTime"] == "2027-01-05T00:00:00Z"
     assert cluster["addonsConfig"]["rayOperatorConfig"]["rayClusterLoggingConfig"] == {"enabled": True}
     assert cluster["nodePoolDefaults"]["nodeConfigDefaults"]["gcfsConfig"] == {"enabled": True}
     values = terraform.resources()["google_container_cluster.c"]
