@@ -170,10 +170,8 @@ class Objects:
             with self.store.transaction():
                 self._admission.charge(request)
                 self.store.write("ADDED", kind.storage_key, thing)
-        if kind.resource == crds.RESOURCE and not options.dry_run:
-            answer = copy.deepcopy(thing)
-            crds.establish(self.store, self.registry, thing, self.now())
-            return Written(answer, created=True, warnings=warnings)
+                if kind.resource == crds.RESOURCE:
+                    crds.establish(self.store, self.registry, thing, self.now())
         return Written(to_request(asked, thing), created=True, warnings=warnings)
 
     # -- update

@@ -72,6 +72,14 @@ class Proxy:
         path = f"/containerLogs/{namespace}/{name}/{container}"
         return await self._forward_to_node(request, node, path, options)
 
+    async def node(self, request: web.Request, name: str, path: str) -> web.StreamResponse:
+        """Answer nodes/NAME/proxy from the node itself.
+
+        Raises:
+            ApiError: No such node, or it refuses.
+        """
+        return await self._forward_to_node(request, name, path, request.query)
+
     async def _forward_to_node(
         self, request: web.Request, node: str, path: str, options: Mapping[str, str]
     ) -> web.StreamResponse:
@@ -81,7 +89,7 @@ class Proxy:
             async with self._session().get(url, params=dict(options), headers=headers) as answer:
                 if answer.status >= 400:
                     raise _node_refused(answer.status, await answer.text())
-                response = web.StreamResponse(headers={"Content-Type": "text/plain"})
+                response = web.StreamResponse(headers={"Content-Type": answer.content_type})
                 return await _copy(answer, request, response)
         except aiohttp.ClientConnectionError as error:
             raise _unreachable(f"Get {url!r}: {error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -104,6 +105,7 @@ class Routes:
             "scale": self._scale,
             "pods/binding": self._bind,
             "pods/eviction": self._evict,
+            "nodes/proxy": self._proxy_node,
             "pods/attach": self._connect,
             "pods/exec": self._connect,
             "pods/log": self._log,
@@ -251,8 +253,9 @@ class Routes:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
         await response.prepare(call.request)
-        async for line in watch.lines():
-            await response.write(line)
+        async with aclosing(watch.lines()) as lines:
+            async for line in lines:
+                await response.write(line)
         await response.write_eof()
         return response
 
@@ -324,12 +327,17 @@ class Routes:
         message = f"{call.target.subresource} is not emulated in the sandbox"
         raise ApiError(501, "NotImplemented", message)
 
+    async def _proxy_node(self, call: Call) -> web.StreamResponse:
+        if call.request.method != "GET":
+            raise method_not_allowed()
+        return await self._proxy.node(call.request, call.target.name, _path_behind(call.request))
+
     async def _proxy_pod(self, call: Call) -> web.StreamResponse:
-        path = call.target.rest or "/"
+        path = _path_behind(call.request)
         return await self._proxy.pod(call.request, call.target.namespace, call.target.name, path)
 
     async def _proxy_service(self, call: Call) -> web.StreamResponse:
-        path = call.target.rest or "/"
+        path = _path_behind(call.request)
         return await self._proxy.service(call.request, call.target.namespace, call.target.name, path)
 
     # -- reading requests
@@ -377,6 +385,12 @@ def _check_options(query: Mapping[str, str], options: str, *, applies: bool) -> 
         causes.append(cause("FieldValueForbidden", "force", "Forbidden: may not be specified for non-apply patch"))
     if causes:
         raise invalid(options, "meta.k8s.io", "", causes)
+
+
+def _path_behind(request: web.Request) -> str:
+    """What follows the proxy in a URL, encoded as the client sent it."""
+    target = parse_path(request.rel_url.raw_path)
+    return (target.rest if target else "") or "/"
 
 
 def _answer_written(call: Call, written: Written) -> web.Response:

@@ -115,6 +115,17 @@ def prepare_update(kind: Kind, thing: Object, live: Object, list_objects: Lister
             thing["spec"] = live.get("spec", {})  # its finalizers move only through /finalize
         case "secrets":
             thing.setdefault("type", live.get("type"))
+        case _ if kind.resource == CRD:
+            _remember_storage(thing)
+
+
+def _remember_storage(crd: Object) -> None:
+    """A version in which objects may be kept from now on."""
+    status = crd["status"] = dict(crd.get("status") or {})
+    stored = list(status.get("storedVersions") or ())
+    status["storedVersions"] = stored + [
+        one["name"] for one in crd["spec"]["versions"] if one.get("storage") and one["name"] not in stored
+    ]
 
 
 def _keep_addresses(spec: Object, before: Object) -> None:

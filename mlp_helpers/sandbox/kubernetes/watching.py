@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from mlp_helpers.sandbox.kubernetes.errors import ApiError, expired, internal, too_large_version
@@ -50,7 +50,7 @@ class Watch:
         self._seconds = seconds or MINIMUM_SECONDS * (1 + random.random())
         self._plain = show is None and kind.storage_version in ("", kind.version) and kind.group != "events.k8s.io"
 
-    async def lines(self) -> AsyncIterator[bytes]:
+    async def lines(self) -> AsyncGenerator[bytes, None]:
         """Encoded events, until the time is over."""
         with self._store.watch(self._kind.storage_key) as queue:
             seen = self._store.version
