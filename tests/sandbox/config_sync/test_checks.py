@@ -17,6 +17,7 @@ from mlp_helpers.sandbox.controllers.config_sync.decide import (
     decorated,
     implicit_namespaces,
     plan,
+    prune_waves,
     released,
 )
 from mlp_helpers.sandbox.controllers.config_sync.names import ObjectId, SyncId, seconds
@@ -233,6 +234,14 @@ def test_depends_on_makes_waves_and_a_cycle_is_refused() -> None:
         with pytest.raises(ProblemsError) as caught:
             plan(declare(*documents), [], set())
         assert caught.value.problems[0].code == 2009
+
+
+def test_deleting_begins_with_what_needs_others_and_ends_with_namespaces() -> None:
+    sync = ObjectId("configsync.gke.io", "RepoSync", "ml-team", "repo-sync")
+    binding = ObjectId("rbac.authorization.k8s.io", "RoleBinding", "ml-team", "team-reconciler")
+    namespace = ObjectId("", "Namespace", "", "ml-team")
+    assert prune_waves([namespace, binding, sync], {sync: [binding]}) == ((sync,), (binding,), (namespace,))
+    assert prune_waves([binding, sync], {sync: [binding], binding: [sync]}) == ((sync, binding),)
 
 
 def managed_by(sync: SyncId) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from mlp_helpers.sandbox.kubernetes.server import ApiServer
 from mlp_helpers.sandbox.node.kubelet import Kubelet
 from mlp_helpers.sandbox.node.runtimes import Runtimes
 from mlp_helpers.sandbox.node.specs import NodeSpec
-from tests.sandbox.config_sync.worlds import Repository, config_map, until
+from tests.sandbox.config_sync.worlds import ROOT, Repository, World, config_map, until
 from tests.sandbox.github.running import Running
 
 READ_TOKEN = "canary-read-token"
@@ -162,6 +162,15 @@ async def test_a_team_comes_from_git_into_the_cluster(
     assert settings is not None
     assert settings["metadata"]["annotations"]["configsync.gke.io/manager"] == TEAM
     assert not _traces_of_token(tmp_path / "cluster" / "node")
+
+
+async def test_a_wrong_token_is_2004_and_is_not_shown(world: World, url: str) -> None:
+    git = {"repo": url, "dir": "clusters/dev", "auth": "token", "secretRef": {"name": "git-creds"}}
+    await world.declare(ROOT, git=git)
+    world.start(ROOT, GITSYNC_USERNAME="mlp-sandbox", GITSYNC_PASSWORD="canary-wrong-token")
+    error = await world.until_error(2004)
+    assert "Authentication failed" in error["errorMessage"]
+    assert "canary" not in error["errorMessage"]
 
 
 def _traces_of_token(folder: Path) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from mlp_helpers.sandbox.controllers.client import ConflictError
 from mlp_helpers.sandbox.controllers.config_sync.names import SYNC_API_VERSION, SyncId
 from mlp_helpers.sandbox.controllers.config_sync.status import condition
+from mlp_helpers.sandbox.kubernetes.server import ApiServer
 from tests.sandbox.config_sync.worlds import ROOT, World, config_map, until
 
 MANAGED = "configmanagement.gke.io/managed"
@@ -370,3 +371,45 @@ async def test_a_chart_of_the_catalogue_is_installed_and_another_is_refused(worl
     await world.declare(ROOT, sourceType="helm", helm={**helm, "chart": "kuberay-apiserver"})
     error = await world.until_error(2004)
     assert "not available in the sandbox: chart kuberay-apiserver" in error["errorMessage"]
+
+
+async def test_what_others_need_is_pruned_after_them(world: World) -> None:
+    first = config_map("first", **{"config.kubernetes.io/depends-on": "/namespaces/ml-team/ConfigMap/second"})
+    held = {**first, "metadata": {**first["metadata"], "finalizers": ["example.com/held"]}}
+    files = {"config/a.yaml": held, "config/b.yaml": config_map("second"), "config/c.yaml": config_map("third")}
+    commit = world.repository.commit(files)
+    await world.declare(ROOT)
+    world.start(ROOT)
+    await world.until_synced(commit)
+    world.repository.commit({"config/a.yaml": None, "config/b.yaml": None})
+
+    async def is_ending() -> bool:
+        live = await world.config_map("first")
+        return live is not None and "deletionTimestamp" in live["metadata"]
+
+    await until(is_ending)
+    assert await world.config_map("second") is not None
+    await world.patch_config_map("first", {"metadata": {"finalizers": None}})
+
+    async def is_gone() -> bool:
+        return await world.config_map("second") is None
+
+    await until(is_gone)
+
+
+async def test_a_reconciler_goes_on_after_the_api_server_was_away(world: World) -> None:
+    commit = world.repository.commit({"config/a.yaml": config_map("a")})
+    await world.declare(ROOT)
+    world.start(ROOT)
+    await world.until_synced(commit)
+    port = int(world.server.url.rpartition(":")[2])
+    await world.server.stop()
+    commit = world.repository.commit({"config/a.yaml": config_map("a", "2")})
+    world.server = ApiServer(world.server.folder, port=port)
+    await world.server.start()
+    await world.until_synced(commit)
+    now = await world.config_map("a")
+    assert now is not None
+    assert now["data"] == {"value": "2"}
+    await world.stop()
+    await world.server.stop()

@@ -13,7 +13,7 @@ from mlp_helpers.sandbox.controllers.client import (
     Resource,
     UnknownKindError,
 )
-from mlp_helpers.sandbox.controllers.config_sync.checks import ignores_mutation, is_detached
+from mlp_helpers.sandbox.controllers.config_sync.checks import dependencies, ignores_mutation, is_detached
 from mlp_helpers.sandbox.controllers.config_sync.decide import (
     Claim,
     Origin,
@@ -74,6 +74,14 @@ class Applier:
         """Whether an object is (still) there and this sync's own."""
         found = await self.find(object_id)
         return found is not None and manager_of(found[1]) == origin.sync.manager
+
+    async def needs(self, object_id: ObjectId) -> list[ObjectId]:
+        """What a live object says that it depends on; nothing if it is gone or says it wrongly."""
+        found = await self.find(object_id)
+        try:
+            return dependencies(found[1]) if found else []
+        except ValueError:
+            return []
 
     async def release(self, object_id: ObjectId, origin: Origin) -> None:
         """Let go of an object: it stays, without Config Sync's metadata."""

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mlp_helpers.sandbox.controllers.config_sync.names import (
     CONTROLLER_NAMESPACE,
@@ -238,13 +239,13 @@ def is_detached(live_annotations: Mapping[str, str]) -> bool:
     return live_annotations.get(LIFECYCLE_DELETION) == "detach"
 
 
-def dependencies(one: Declared) -> list[ObjectId]:
-    """The objects that the annotation depends-on names.
+def dependencies(obj: Mapping[str, Any]) -> list[ObjectId]:
+    """The objects that the annotation depends-on of a manifest or a live object names.
 
     Raises:
         ValueError: An entry is not `group/kind/name` or `group/namespaces/NAMESPACE/kind/name`.
     """
-    value = annotations_of(one.obj).get(DEPENDS_ON, "")
+    value = annotations_of(obj).get(DEPENDS_ON, "")
     return [_dependency(entry.strip()) for entry in value.split(",") if entry.strip()]
 
 

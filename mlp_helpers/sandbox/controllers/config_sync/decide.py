@@ -123,7 +123,7 @@ def _needs(objects: Sequence[Declared]) -> dict[ObjectId, frozenset[ObjectId]]:
         if (one.id.group, one.id.kind) in definitions:
             before.add(definitions[one.id.group, one.id.kind])
         try:
-            explicit = dependencies(one)
+            explicit = dependencies(one.obj)
         except ValueError as error:
             problems.append(
                 Problem(2009, f"failed to apply {one.id}: invalid depends-on annotation: {error}", (one.subject,))
@@ -157,6 +157,30 @@ def _waves(
         waves.append(wave)
         for one in wave:
             del left[one.id]
+    return tuple(waves)
+
+
+def prune_waves(
+    ids: Iterable[ObjectId], needs: Mapping[ObjectId, Collection[ObjectId]]
+) -> tuple[tuple[ObjectId, ...], ...]:
+    """The order of deleting: what needs another goes first; a circle goes all at once.
+
+    Args:
+        ids: The objects to delete.
+        needs: What each object said that it depends on; its namespace counts without being said.
+    """
+    left = set(ids)
+    waves: list[tuple[ObjectId, ...]] = []
+    while left:
+        needed = {
+            need
+            for one in left
+            for need in (*needs.get(one, ()), ObjectId("", "Namespace", "", one.namespace))
+            if need != one
+        }
+        wave = (left - needed) or set(left)
+        waves.append(tuple(sorted(wave, key=rank, reverse=True)))
+        left -= wave
     return tuple(waves)
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mlp_helpers.sandbox.controllers.config_sync.apply import Applier
-from mlp_helpers.sandbox.controllers.config_sync.decide import Origin, Plan
+from mlp_helpers.sandbox.controllers.config_sync.decide import Origin, Plan, prune_waves
 from mlp_helpers.sandbox.controllers.config_sync.health import Health, State, health
 from mlp_helpers.sandbox.controllers.config_sync.inventory import Actuation
 from mlp_helpers.sandbox.controllers.config_sync.names import ObjectId
 from mlp_helpers.sandbox.controllers.config_sync.parse import Declared
-from mlp_helpers.sandbox.controllers.config_sync.problems import Problem, ProblemsError
+from mlp_helpers.sandbox.controllers.config_sync.problems import Problem, ProblemsError, Subject
 
 _FIRST_LOOK_SECONDS = 0.05
 _LONGEST_LOOK_SECONDS = 1.0
@@ -56,17 +56,41 @@ class Rollout:
         await self.prune(plan.prune)
         return self._outcome
 
-    async def prune(self, ids: Iterable[ObjectId]) -> Outcome:
-        """Delete objects in the order given."""
-        for object_id in ids:
-            try:
-                await self._applier.prune(object_id, self._origin)
-            except ProblemsError as error:
-                self._note(object_id, Actuation("Delete", "Failed", str(error)), error.problems)
-            else:
-                self._log.info("pruned %s", object_id)
-                self._outcome.actuations[object_id] = Actuation("Delete", "Succeeded")
+    async def prune(self, ids: Collection[ObjectId]) -> Outcome:
+        """Delete objects, and let go what they need only when they are gone."""
+        needs = {one: await self._applier.needs(one) for one in ids}
+        waves = prune_waves(ids, needs)
+        stuck: list[ObjectId] = []
+        for number, wave in enumerate(waves):
+            for one in wave:
+                await self._prune(one, [other for other in stuck if one in _needed(other, needs)])
+            if number < len(waves) - 1:
+                stuck += await self.until_gone(wave)
         return self._outcome
+
+    async def until_gone(self, ids: Iterable[ObjectId]) -> list[ObjectId]:
+        """Wait until objects are gone, or no longer this sync's own; those that still are when time is up."""
+        deadline = asyncio.get_running_loop().time() + self._reconcile_seconds
+        pause, left = _FIRST_LOOK_SECONDS, list(ids)
+        while True:
+            left = [one for one in left if await self._applier.is_managed(one, self._origin)]
+            if not left or asyncio.get_running_loop().time() > deadline:
+                return left
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_LOOK_SECONDS)
+
+    async def _prune(self, object_id: ObjectId, users: Sequence[ObjectId]) -> None:
+        if users:
+            text = f"skipped prune of {object_id}: {users[0]} needs it and is not gone"
+            self._note(object_id, Actuation("Delete", "Skipped", text), [Problem(2009, text, (Subject(object_id),))])
+            return
+        try:
+            await self._applier.prune(object_id, self._origin)
+        except ProblemsError as error:
+            self._note(object_id, Actuation("Delete", "Failed", str(error)), error.problems)
+        else:
+            self._log.info("pruned %s", object_id)
+            self._outcome.actuations[object_id] = Actuation("Delete", "Succeeded")
 
     async def _apply(self, one: Declared, plan: Plan) -> None:
         needs = plan.needs[one.id]
@@ -103,3 +127,7 @@ class Rollout:
         for problem in problems:
             self._log.error("KNV%04d: %s", problem.code, problem.text)
             self._outcome.problems.append(problem)
+
+
+def _needed(one: ObjectId, needs: Mapping[ObjectId, Collection[ObjectId]]) -> list[ObjectId]:
+    return [*needs.get(one, ()), ObjectId("", "Namespace", "", one.namespace)]
