@@ -29,7 +29,7 @@ def found(group: str, plural: str) -> Kind:
     return kind
 
 
-DEPLOYMENTS, CONFIG_MAPS, PODS = found("apps", "deployments"), found("", "configmaps"), found("", "pods")
+CONFIG_MAPS, PODS = found("", "configmaps"), found("", "pods")
 
 
 @given(st.dictionaries(_KEYS, _VALUES), st.dictionaries(_KEYS, _VALUES))
