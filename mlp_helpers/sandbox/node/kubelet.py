@@ -127,6 +127,7 @@ class Kubelet:
         """Show these nodes and no others; the pods of a node that goes are deleted with it."""
         gone = await self._nodes.replace(nodes)
         for pod in self._pods.list():
+            self._pod_changed(None, pod)  # it may have been bound to one of these nodes all along
             if pod["spec"].get("nodeName") in gone:
                 metadata = pod["metadata"]
                 resource = await self._client.resource("v1", "Pod")
@@ -183,8 +184,10 @@ class Kubelet:
 
     async def _end_orphans(self) -> None:
         """End what belongs to pods that were deleted while no kubelet ran."""
+        # Whatever its node: at this moment the nodes may not be known yet.
+        known = {pod["metadata"]["uid"] for pod in self._pods.list()}
         for folder in self._services.pods.iterdir():
-            if folder.name in self._workers:
+            if folder.name in known:
                 continue
             records = [json.loads(path.read_text()) for path in folder.glob("containers/*/*/process.json")]
             marked = marked_processes(folder.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -29,20 +29,22 @@ class Node:
         self._kubeconfig = server.kubeconfig(user="node", token=server.issue_token("node", ["system:masters"]))
         self.builtins: dict[str, Builtin] = {}
 
-    def kubelet(self) -> Kubelet:
+    def kubelet(self, nodes: Sequence[NodeSpec]) -> Kubelet:
         return Kubelet(
             self.folder,
             self._kubeconfig,
             runtimes=Runtimes(self.builtins),
-            nodes=[NODE],
+            nodes=nodes,
             environment_for=lambda pod: {"GCE_METADATA_HOST": f"{pod['metadata']['name']}.test"},
             first_backoff_seconds=0.5,
         )
 
     @asynccontextmanager
-    async def running(self, *, keep_pods: bool = False) -> AsyncIterator[Kubelet]:
-        kubelet = self.kubelet()
+    async def running(self, *, keep_pods: bool = False, nodes_later: bool = False) -> AsyncIterator[Kubelet]:
+        kubelet = self.kubelet([] if nodes_later else [NODE])
         await kubelet.start()
+        if nodes_later:
+            await kubelet.set_nodes([NODE])
         try:
             yield kubelet
         finally:

@@ -19,6 +19,7 @@ from mlp_helpers.sandbox.controllers.conditions import is_true
 from mlp_helpers.sandbox.node.kubelet import Kubelet
 from mlp_helpers.sandbox.node.processes import marked_processes
 from mlp_helpers.sandbox.node.runtimes import Builtin
+from mlp_helpers.sandbox.node.specs import NodeSpec
 from tests.sandbox.controllers.conftest import Cluster, until
 
 from .conftest import Node, logs
@@ -275,13 +276,16 @@ async def _truth(value: object) -> bool:
 # Crashes
 
 
-async def test_pods_outlive_the_kubelet_and_are_adopted(cluster: Cluster, client: Client, node: Node) -> None:
+@pytest.mark.parametrize("nodes_later", [False, True])
+async def test_pods_outlive_the_kubelet_and_are_adopted(
+    cluster: Cluster, client: Client, node: Node, nodes_later: bool
+) -> None:
     async with node.running(keep_pods=True):
         await run(cluster, shell("echo before; sleep 1; echo after; sleep 600"))
         pod = await in_phase(cluster, "Running")
     before = marked_processes(pod["metadata"]["uid"])()
     assert before
-    async with node.running():
+    async with node.running(nodes_later=nodes_later):
         await asyncio.sleep(1.2)
         assert set(before) & set(marked_processes(pod["metadata"]["uid"])())
         assert (await logs(client, "p")).split() == ["before", "after"]
@@ -342,6 +346,15 @@ async def test_a_container_killed_from_outside_is_restarted(cluster: Cluster, ku
 
     await until(restarted)
     assert (await container_state(cluster))["lastState"]["terminated"]["exitCode"] == 137
+
+
+async def test_the_pods_of_a_node_that_goes_are_deleted(cluster: Cluster, kubelet: Kubelet) -> None:
+    await run(cluster, python(FOREVER))
+    pod = await in_phase(cluster, "Running")
+    await kubelet.set_nodes([NodeSpec("node-2", allocatable={"cpu": "1", "memory": "1Gi"})])
+    await until(lambda: gone(cluster))
+    assert marked_processes(pod["metadata"]["uid"])() == []
+    assert [node["metadata"]["name"] for node in await cluster.list("v1", "Node")] == ["node-2"]
 
 
 @pytest.mark.parametrize("replicas", [2])

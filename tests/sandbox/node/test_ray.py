@@ -105,8 +105,8 @@ async def dashboard(cluster: Cluster, client: Client, path: str, body: Object | 
 
 async def test_head_and_worker_form_a_cluster_on_loopback(cluster: Cluster, client: Client, kubelet: Kubelet) -> None:
     await start_ray(cluster)
-    await until(lambda: ready(cluster, "head"), 120)
-    await until(lambda: ready(cluster, "worker"), 60)
+    await until(lambda: ready(cluster, "head"), 180)
+    await until(lambda: ready(cluster, "worker"), 120)
     assert "GCS is ready." in await logs(client, "worker", container="wait-gcs-ready")
 
     async def both_alive() -> bool:
