@@ -47,7 +47,8 @@ GIT_PERIOD_SECONDS = 15.0
 HELM_PERIOD_SECONDS = 3600.0
 RECONCILE_SECONDS = 300.0
 _FIRST_RETRY_SECONDS = 1.0
-_LONGEST_RETRY_SECONDS = 60.0
+# What is missing (a kind, a right) is often made by another sync within seconds.
+_LONGEST_RETRY_SECONDS = 10.0
 _STATUS_PAUSE_SECONDS = 0.3
 
 

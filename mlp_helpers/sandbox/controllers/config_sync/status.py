@@ -47,7 +47,9 @@ def source_reference(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 def with_report(status: Mapping[str, Any], report: Report, spec: Mapping[str, Any]) -> dict[str, Any]:
     """The status after a stage; unchanged, times included, if the stage says nothing new."""
-    block: dict[str, Any] = {**source_reference(spec), "commit": report.commit, **errors_status(report.problems)}
+    # A reconciler that has just started and cannot reach its source does not know the commit; the status still does.
+    commit = report.commit or (status.get(report.block) or {}).get("commit", "")
+    block: dict[str, Any] = {**source_reference(spec), "commit": commit, **errors_status(report.problems)}
     if not report.problems:
         del block["errors"]
     if report.message:
