@@ -2,8 +2,8 @@
 
     make bench
 
-Both run in sandboxes of their own, one after the other, warm. The floor starts the same sandbox, runs the same Terraform
-commands, starts the same Ray nodes, submits the same job and runs as many empty notebooks: what the workbook adds to
+Both run in sandboxes of their own, one after the other, warm. The floor starts the same sandbox, runs the same
+Terraform commands, starts the same Ray nodes, submits the same job and runs as many empty notebooks: what the workbook adds to
 that is ours to keep small. Times on a shared machine are noisy: compare the two columns of one run, not two runs.
 """
 
@@ -68,7 +68,7 @@ def time_workbook() -> dict[str, float]:
     mlp("run", "--stop", "--out", str(folder))
     whole = time.monotonic() - started
     summary = json.loads((folder / "summary.json").read_text())
-    found = {station: 0.0 for station in STATIONS}
+    found = dict.fromkeys(STATIONS, 0.0)
     for each in summary["notebooks"]:
         found[OF_NOTEBOOK[each["notebook"]]] += each["seconds"]
     found["notebooks"] += whole - sum(found.values())  # the runner itself, the report, stopping
@@ -184,7 +184,7 @@ class RayNodes:
         name = client.submit_job(
             entrypoint="python delays.py", runtime_env={"working_dir": folder, "env_vars": variables}
         )
-        over = wait(lambda: (status := client.get_job_status(name)).is_terminal() and status or None, seconds=300)
+        over = wait(lambda: ((status := client.get_job_status(name)).is_terminal() and status) or None, seconds=300)
         if over != "SUCCEEDED":
             raise SystemExit(client.get_job_logs(name))
 

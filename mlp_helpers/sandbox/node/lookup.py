@@ -49,8 +49,15 @@ class Lookup:
         made = await self._client.raw("POST", resource.path(namespace, account, "token"), body=request)
         return str(made["status"]["token"])
 
-    async def real_port(self, host: str, port: int, namespace: str) -> int | None:
-        """The port of this machine behind a Service's name and port; None if there is no such Service or no pod yet."""
+    async def real_port(self, host: str, port: int, namespace: str, *, condition: str = "ready") -> int | None:
+        """The port of this machine behind a Service's name and port; None if there is no such Service or no pod yet.
+
+        Args:
+            host: Name of the Service, alone or with its namespace and domain.
+            port: The Service's port.
+            namespace: Where a name alone is looked for.
+            condition: What an endpoint must be: `ready` (which a Service may claim early) or `serving`.
+        """
         found = _HOST.fullmatch(host)
         if found is None:
             return None
@@ -61,7 +68,7 @@ class Lookup:
             return None
         resource = await self._client.resource("discovery.k8s.io/v1", "EndpointSlice")
         slices, _ = await self._client.list(resource, namespace, label_selector=f"kubernetes.io/service-name={name}")
-        return slice_port(slices, entry.get("name", ""))
+        return slice_port(slices, entry.get("name", ""), condition)
 
     async def with_real_addresses(self, text: str, namespace: str) -> str:
         """A text with every `SERVICE:PORT` that can be resolved replaced by where it really is."""
@@ -72,10 +79,10 @@ class Lookup:
         return text
 
 
-def slice_port(slices: list[Object], name: str) -> int | None:
-    """The port of that name at a ready endpoint."""
+def slice_port(slices: list[Object], name: str, condition: str = "ready") -> int | None:
+    """The port of that name at an endpoint of which the condition holds."""
     for one in slices:
-        if any((endpoint.get("conditions") or {}).get("ready", True) for endpoint in one.get("endpoints") or ()):
+        if any((endpoint.get("conditions") or {}).get(condition, True) for endpoint in one.get("endpoints") or ()):
             for port in one.get("ports") or ():
                 if (port.get("name") or "") == name:
                     return int(port["port"])

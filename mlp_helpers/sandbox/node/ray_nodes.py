@@ -27,6 +27,7 @@ TEMPORARY_FOLDER_RECORD = "ray-folder"
 _LAUNCHER = Path(__file__).with_name("ray_launcher.py")
 _LOOK_AGAIN_SECONDS = 0.5
 _CONNECT_SECONDS = 2.0
+_READY_HEAD_SECONDS = 120.0
 _ENDS = (";", "&&", "||", "|", "&")
 _HEALTH_CHECK = re.compile(r"ray health-check --address[ =](?P<host>[^\s:]+):(?P<port>\d+)")
 _PASSED_ON = (
@@ -142,9 +143,11 @@ def ray_environment(request: Request, *, gcs: int) -> dict[str, str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "5",
         "RAY_health_check_initial_delay_ms": "1000",
-        "RAY_health_check_period_ms": "500",
-        "RAY_health_check_timeout_ms": "2000",
-        "RAY_health_check_failure_threshold": "3",
+        # A killed node refuses the connection and is dead after five looks, in 5 s; a node on a busy machine may answer late.
+        "RAY_health_check_period_ms": "1000",
+        "RAY_health_check_timeout_ms": "10000",
+        "RAY_health_check_failure_threshold": "5",
+        "RAY_NUM_REDIS_GET_RETRIES": "60",
         "RAY_SERVE_DEFAULT_HTTP_HOST": "127.0.0.1",
         "RAY_ADDRESS": f"127.0.0.1:{gcs}",
         "RAY_PORT": str(gcs),
@@ -199,11 +202,16 @@ async def wait_until_gcs_is_ready(request: Request, log: logging.Logger) -> None
 
 
 async def _wait_for_gcs(request: Request, host: str, port: int, log: logging.Logger) -> int:
-    """The real port of the control service, when somebody answers there."""
+    """The real port of the control service, when somebody answers there.
+
+    At first only a head that is ready counts: its control service answers long before its own node has registered, and
+    a worker that starts meanwhile takes the processors away from it.
+    """
     loop = asyncio.get_running_loop()
     started, said = loop.time(), -5.0
     while True:
-        real = await request.real_port(host, port)
+        is_patient = loop.time() - started < _READY_HEAD_SECONDS
+        real = await request.real_port(host, port, condition="serving" if is_patient else "ready")
         if real is not None and await _answers(real):
             return real
         elapsed = loop.time() - started

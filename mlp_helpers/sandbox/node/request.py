@@ -43,11 +43,12 @@ class Request:
         """Command and arguments, as the spec has them."""
         return [*(self.container.get("command") or ()), *(self.container.get("args") or ())]
 
-    async def real_port(self, host: str, port: int) -> int | None:
-        """Where an address really is: the pod itself, or a Service."""
+    async def real_port(self, host: str, port: int, *, condition: str = "ready") -> int | None:
+        """Where an address really is: the pod itself, or a Service whose endpoint meets a condition."""
         if host in ("127.0.0.1", "localhost", "0.0.0.0"):
             return self.ports.get(port, port)
-        return await self.lookup.real_port(host, port, self.pod["metadata"]["namespace"])
+        namespace = self.pod["metadata"]["namespace"]
+        return await self.lookup.real_port(host, port, namespace, condition=condition)
 
     async def made_real(self, text: str) -> str:
         """A text with mount paths, ports, listening addresses and Services' addresses as they are on this machine."""

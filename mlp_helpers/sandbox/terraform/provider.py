@@ -37,7 +37,7 @@ class Provider:
     """
 
     def __init__(self, name: str) -> None:
-        self._schemas = Schemas(name)
+        self._name, self._schemas = name, Schemas(name)
         self._arguments: Values = {}
         self._services: Any = None
         self._stopping = threading.Event()
@@ -91,7 +91,7 @@ class Provider:
                 self._arguments[name] = next(filter(None, map(os.environ.get, variables)), None)
         with _diagnosed(response):
             services = Services(self._arguments, self._stopping)
-            services.google.check()
+            (services.github if self._name == "github" else services.google).check()
             self._services = services
 
     def _stop(self, request: Any, response: Any) -> None:
