@@ -143,7 +143,7 @@ def ray_environment(request: Request, *, gcs: int) -> dict[str, str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "5",
         "RAY_health_check_initial_delay_ms": "1000",
-        # A killed node refuses the connection and is dead after five looks, in 5 s; a node on a busy machine may answer late.
+        # A killed node refuses the connection and is dead after five looks; one on a busy machine may answer late.
         "RAY_health_check_period_ms": "1000",
         "RAY_health_check_timeout_ms": "10000",
         "RAY_health_check_failure_threshold": "5",

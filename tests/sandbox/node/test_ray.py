@@ -126,7 +126,7 @@ async def test_head_and_worker_form_a_cluster_on_loopback(cluster: Cluster, clie
     pods = [await cluster.get("v1", "Pod", name) or {} for name in ("head", "worker")]
     pids = [pid for pod in pods for pid in marked_processes(pod["metadata"]["uid"])()]
     listening = {address for pid in pids for address in _listening(pid)}
-    assert listening <= {"127.0.0.1", "::1"}
+    assert listening <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
     assert not any("0123456789abcdef" in " ".join(_command(pid)) for pid in pids)
 
     folders = [Path((kubelet._services.pods / pod["metadata"]["uid"] / "ray-folder").read_text()) for pod in pods]
