@@ -3,8 +3,8 @@
     make bench
 
 Both run in sandboxes of their own, one after the other, warm. The floor starts the same sandbox, runs the same
-Terraform commands, starts the same Ray nodes, submits the same job and runs as many empty notebooks: what the workbook adds to
-that is ours to keep small. Times on a shared machine are noisy: compare the two columns of one run, not two runs.
+Terraform commands, starts the same Ray nodes, submits the same job and runs as many empty notebooks: what the workbook
+adds to that is ours to keep small. Times on a shared machine are noisy: compare the columns of one run, not two runs.
 """
 
 from __future__ import annotations

@@ -212,6 +212,7 @@ def wait_until_synced(
         SyncError: The sync reports errors that do not pass by themselves.
         WaitTimeoutError: The deadline passed; carries the last thing that the sync said.
     """
+
     def probe() -> Ready[SyncStatus] | Waiting:
         status = read_sync(cluster, ref)
         if status.is_synced and (not commit or status.commit == commit):
