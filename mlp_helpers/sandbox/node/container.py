@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import aiohttp
+
 from mlp_helpers.sandbox.controllers.client import ApiError, Object
 from mlp_helpers.sandbox.controllers.quantities import parse_quantity
 from mlp_helpers.sandbox.node.environment import ContainerConfigError
@@ -93,6 +95,10 @@ class Container:
     # What an earlier kubelet left
 
     async def _resume(self) -> Exit | None:
+        if self._inline is not None:  # this kubelet's own: the pod's worker was interrupted, the container was not
+            return await self._await_inline(self._inline)
+        if self.process is not None:
+            return await self._watch(self.process, await self._request_or_none())
         runs = sorted(int(path.name) for path in self.folder.glob("[0-9]*")) if self.folder.exists() else []
         if not runs:
             return None
@@ -119,7 +125,7 @@ class Container:
         """What is needed to probe a running container; without it the container runs on unprobed."""
         try:
             return await self.owner.request(self.spec)
-        except (ContainerConfigError, ApiError) as error:
+        except (ContainerConfigError, ApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
             _log.warning("%s: not probed: %s", self.name, error)
             return None
 
@@ -159,6 +165,8 @@ class Container:
                 self.record.wait("CreateContainerConfigError", str(error))
                 self.owner.changed()
                 await self._say("Failed", f"Error: {error}", warning=True)
+            except (ApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
+                _log.warning("%s waits for the API server: %s", self.name, error)
             await asyncio.sleep(_CONFIG_RETRY_SECONDS)
 
     async def _run_process(self, runtime: Process, request: Request) -> Exit:
@@ -196,6 +204,9 @@ class Container:
         self.record.started = self.record.ready = not self.is_first
         self.owner.changed()
         await self._say("Started", f"Started container {self.name}")
+        return await self._await_inline(inline)
+
+    async def _await_inline(self, inline: InlineContainer) -> Exit:
         ended = await inline.wait()
         self._inline = None
         self._note_end(ended, inline.started_at)
