@@ -141,7 +141,7 @@ class Cluster:
     def service_proxy(self, namespace: str, service: str, port: str) -> tuple[str, dict[str, str], str | bool]:
         """Where a Service is reached through the API server: address, headers, and the CA file to verify with."""
         configuration = self.api_client.configuration
-        headers = {"Authorization": configuration.get_api_key_with_prefix("authorization") or ""}
+        headers = {each["key"].title(): each["value"] for each in configuration.auth_settings().values()}
         address = f"{configuration.host}/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy"
         return address, headers, configuration.ssl_ca_cert or True
 

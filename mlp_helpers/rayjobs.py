@@ -120,7 +120,8 @@ class RayCluster:
         from ray.exceptions import AuthenticationError
         from ray.job_submission import JobSubmissionClient
 
-        logging.getLogger("ray.dashboard.modules").setLevel("WARNING")
+        for chatty in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):
+            logging.getLogger(chatty).setLevel("WARNING")
         token = self.cluster.secret_value(self.namespace, self.name, "auth_token")
         if token is None:
             raise ServiceError(

@@ -23,6 +23,7 @@ import ray
 from google.cloud import storage
 
 LATE_MINUTES = 15  # an arrival this late or later counts as late, as the US Department of Transportation counts
+BLOCKS = 4  # pieces that workers take one after another
 GROUPS = {"carrier": ["carrier"], "hour": ["hour"], "weather": ["weather"]}
 
 
@@ -90,8 +91,9 @@ def main() -> None:
     print(f"read {len(flights):,} flights and {len(weather):,} hours of weather", flush=True)
 
     shared = ray.put(weather)
+    size = -(-len(flights) // BLOCKS)
     parts = (
-        ray.data.from_pandas(flights, override_num_blocks=4)
+        ray.data.from_pandas([flights.iloc[start : start + size] for start in range(0, len(flights), size)])
         .map_batches(
             lambda rows: partial_sums(join(clean(rows), ray.get(shared))), batch_format="pandas", batch_size=None
         )
