@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 OVER = ("SUCCEEDED", "FAILED", "STOPPED")
 UPLOAD_LIMIT_BYTES = 100 * 2**20  # Ray's job server refuses more
-FORBIDDEN_RUNTIME_KEYS = ("pip", "uv", "conda")
+# Lines come at once; the autoscaler's advice is left out, for a cluster that Git sizes has none to give.
+QUIET = {"PYTHONUNBUFFERED": "1", "RAY_SCHEDULER_EVENTS": "0"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class RayCluster:
         """
         if folder is not None:
             _check_folder(folder)
-        runtime: dict[str, Any] = {"env_vars": {"PYTHONUNBUFFERED": "1", **(environment or {})}}
+        runtime: dict[str, Any] = {"env_vars": {**QUIET, **(environment or {})}}
         if folder is not None:
             runtime |= {"working_dir": str(folder), "excludes": ["__pycache__", ".git", ".ipynb_checkpoints"]}
         name = submission_id or _name(entrypoint)
