@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := $(or $(MLP_VENV),.venv)
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: setup workbook lab test test-fast lint bench clean help lock
+.PHONY: setup workbook lab test test-fast test-browser lint bench clean help lock
 
 setup: ## Create the environment that requirements.lock describes (.venv)
 	@$(PYTHON) tools/create_environment.py
@@ -14,11 +14,14 @@ workbook: setup ## Run every notebook to the end in the sandbox; the report is i
 lab: setup ## Open the notebooks in JupyterLab
 	@$(BIN)/mlp lab
 
-test: setup ## All tests
-	@$(BIN)/python -m pytest
+test: setup ## All tests but those in a browser
+	@$(BIN)/python -m pytest -m "not browser"
+
+test-browser: setup ## JupyterLab in Chromium; screenshots go to docs/images
+	@$(BIN)/python -m pytest -m browser
 
 test-fast: setup ## The tests of the inner loop: no Ray, no whole notebooks
-	@$(BIN)/python -m pytest -m "not ray and not workbook" -q
+	@$(BIN)/python -m pytest -m "not ray and not workbook and not browser" -q
 
 lint: setup ## Style, types, layers, Terraform's format
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -99,16 +99,22 @@ def run(
 
 
 @app.command()
-def lab(port: Annotated[int, typer.Option(help="By default a free one.")] = 0) -> None:
+def lab(
+    port: Annotated[int, typer.Option(help="By default a free one.")] = 0,
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+    expose_app: Annotated[bool, typer.Option(hidden=True, help="For tests that drive the page.")] = False,
+) -> None:
     """Open the notebooks in JupyterLab, on this machine only and with a token."""
     from mlp_helpers.workbook import NOTEBOOKS
 
-    settings = Path(__file__).parent / "lab"
+    settings = Path(__file__).parent / "lab"  # no news from outside
     environment = {**os.environ, "JUPYTER_CONFIG_PATH": str(settings)}
     command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"]
-    subprocess.run(
-        [*command, f"--ServerApp.root_dir={PROJECT_FOLDER}", str(NOTEBOOKS / "00_start_here.ipynb")], env=environment
-    )
+    command += [f"--ServerApp.root_dir={PROJECT_FOLDER}"]
+    command += ["--allow-root"] if os.geteuid() == 0 else []
+    command += [] if browser else ["--no-browser"]
+    command += ["--expose-app-in-browser"] if expose_app else []
+    subprocess.run([*command, str(NOTEBOOKS / "00_start_here.ipynb")], env=environment)
 
 
 @app.command()
