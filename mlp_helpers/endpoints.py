@@ -85,6 +85,7 @@ def connect(config: PlatformConfig) -> Endpoints:
         from mlp_helpers.sandbox.lifecycle import sandbox_status, start_sandbox
         from mlp_helpers.sandbox.state import sandbox_home
 
+        _bypass_proxies()  # before anything starts: processes that the sandbox starts inherit it
         home = sandbox_home()
         if not sandbox_status(home).is_ready:
             start_sandbox(home)
@@ -104,7 +105,6 @@ class SandboxEndpoints:
             raise SandboxError(
                 "The sandbox does not run.", why=f"{self._file} is absent.", fix="mlp sandbox start"
             ) from None
-        _bypass_proxies()
 
     @staticmethod
     def _refuse_real_credentials(home: Path) -> None:

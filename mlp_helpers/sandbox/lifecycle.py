@@ -17,6 +17,7 @@ from mlp_helpers.errors import SandboxError
 from mlp_helpers.sandbox.state import running_process
 from mlp_helpers.waiting import Ready, Waiting, Watcher, wait_for
 
+_LOCAL = "127.0.0.1,localhost"
 START_SECONDS = 60  # it takes one or two; a busy machine may need more
 STOP_SECONDS = 90  # Ray nodes drain before they end
 
@@ -123,6 +124,7 @@ def _spawn(home: Path) -> subprocess.Popen[bytes]:
             fix="Free space or choose another directory: MLP_HOME=/another/path",
         ) from error
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment |= {"NO_PROXY": _LOCAL, "no_proxy": _LOCAL}  # nothing that runs in the sandbox has business outside
     with log:
         return subprocess.Popen(
             [sys.executable, "-m", "mlp_helpers.sandbox.daemon", str(home)],

@@ -132,7 +132,7 @@ def running_process(home: Path) -> psutil.Process | None:
     except BlockingIOError:
         pid = int((home / "pid").read_text())
         return psutil.Process(pid)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

@@ -67,6 +67,14 @@ class Journey:
                 continue
         return [each for each in found if each.pid != os.getpid()]
 
+    def expect_no_process(self, *, seconds: float = 10) -> None:
+        """Fail if something of this home still runs; what does is ended."""
+        try:
+            self.eventually("everything to end", lambda: not (left := self.processes()) or str(left), seconds=seconds)
+        finally:
+            for process in self.processes():
+                process.kill()
+
 
 def run(command: list[str], environment: Mapping[str, str], *, ok: bool = True) -> subprocess.CompletedProcess[str]:
     """Run a command; its output is the message if it should have succeeded."""
@@ -91,10 +99,7 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
         yield made
     finally:
         made.mlp("sandbox", "stop", ok=False)
-        left = [" ".join(each.cmdline())[:120] for each in made.processes()]
-        for each in made.processes():
-            each.kill()
-        assert not left, f"left running: {left}"
+        made.expect_no_process()
 
 
 def exports(text: str) -> dict[str, str]:
