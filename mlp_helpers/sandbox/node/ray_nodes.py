@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 import shlex
 import sys
@@ -180,9 +181,26 @@ async def prepare_ray_node(request: Request) -> Launch:
     else:
         host, _, port = start.options.get("address", "").partition(":")
         gcs = await _wait_for_gcs(request, host, int(port or GCS), logging.getLogger(__name__))
-    arguments = ray_arguments(start, request, gcs=gcs, temporary=_temporary_folder(request.folder))
-    argv = [sys.executable, "-P", str(_LAUNCHER), *arguments]
-    return Launch(argv, ray_environment(request, gcs=gcs), request.work)
+    temporary = _temporary_folder(request.folder)
+    arguments = ray_arguments(start, request, gcs=gcs, temporary=temporary)
+    programs = programs_without_spaces(Path(sys.prefix), Path(temporary))
+    environment = ray_environment(request, gcs=gcs)
+    environment["PATH"] = os.pathsep.join([str(programs), environment["PATH"]])
+    argv = [str(programs / Path(sys.executable).name), "-P", str(_LAUNCHER), *arguments]
+    return Launch(argv, environment, request.work)
+
+
+def programs_without_spaces(environment: Path, temporary: Path) -> Path:
+    """The folder of a Python environment's programs; through a link if its path has spaces.
+
+    Ray puts its own path into shell commands and into LD_PRELOAD, both of which spaces take apart.
+    """
+    if not any(character.isspace() for character in str(environment)):
+        return environment / "bin"
+    link = temporary / "environment"
+    if not link.is_symlink():
+        link.symlink_to(environment)
+    return link / "bin"
 
 
 def _temporary_folder(pod_folder: Path) -> str:

@@ -13,7 +13,7 @@ from mlp_helpers.sandbox.node.environment import ContainerConfigError, expand, f
 from mlp_helpers.sandbox.node.logs import LogOptions, select
 from mlp_helpers.sandbox.node.lookup import slice_port
 from mlp_helpers.sandbox.node.processes import Exit
-from mlp_helpers.sandbox.node.ray_nodes import implied_ports, parse_ray_start
+from mlp_helpers.sandbox.node.ray_nodes import implied_ports, parse_ray_start, programs_without_spaces
 from mlp_helpers.sandbox.node.request import with_real_ports
 from mlp_helpers.sandbox.node.runtimes import Builtin, Inline, Process, Runtimes, Simulated, image_name
 from mlp_helpers.sandbox.node.status import (
@@ -225,3 +225,16 @@ def test_kuberays_command_is_understood() -> None:
 def test_a_head_listens_on_ports_that_it_need_not_declare() -> None:
     assert {6380, 8265, 10001, 8080, 52365, 44217, 44227} <= set(implied_ports({"command": [], "args": [COMMAND]}))
     assert set(implied_ports({"args": ["ray start --address=h:6379 --block"]})) == {8080, 52365}
+
+
+def test_a_python_environment_with_spaces_is_reached_through_a_link_without(tmp_path: Path) -> None:
+    spaced, temporary = tmp_path / "my project" / ".venv", tmp_path / "rn1"
+    (spaced / "bin").mkdir(parents=True)
+    temporary.mkdir()
+    (spaced / "bin" / "python").write_text("")
+    programs = programs_without_spaces(spaced, temporary)
+    assert " " not in str(programs.relative_to(tmp_path))
+    assert (programs / "python").exists()
+    assert programs_without_spaces(spaced, temporary) == programs
+    plain = tmp_path / "project" / ".venv"
+    assert programs_without_spaces(plain, temporary) == plain / "bin"
