@@ -120,6 +120,7 @@ class RayCluster:
 
         from ray.exceptions import AuthenticationError
         from ray.job_submission import JobSubmissionClient
+        from requests.exceptions import RequestException
 
         for chatty in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):
             logging.getLogger(chatty).setLevel("WARNING")
@@ -134,7 +135,7 @@ class RayCluster:
         headers["X-Ray-Authorization"] = f"Bearer {token}"
         try:
             return JobSubmissionClient(address, headers=headers, verify=verify)
-        except (ConnectionError, AuthenticationError, RuntimeError) as error:
+        except (ConnectionError, AuthenticationError, RequestException, RuntimeError) as error:
             raise ServiceError(
                 f"The head of {self.namespace}/{self.name} does not answer.",
                 why=_first_line(error),
