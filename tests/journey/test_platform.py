@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 import yaml
 
 from mlp_helpers.datasets import flights_folder
+from mlp_helpers.folders import PROJECT_FOLDER
 from tests.journey.conftest import Journey, exports, run
 from tests.test_flights_job import assert_equal_to_independent
 
@@ -53,7 +57,7 @@ def test_the_jobs_figures_equal_plain_pandas(journey: Journey, tmp_path: Path) -
     script = (
         "from mlp_helpers import Platform; import sys; Platform.load().read_flights_result().to_pickle(sys.argv[1])"
     )
-    run([_python(), "-c", script, str(tmp_path / "result")], journey.environment)
+    run([sys.executable, "-c", script, str(tmp_path / "result")], journey.environment)
     result = pd.read_pickle(tmp_path / "result")
     assert_equal_to_independent(result, pd.read_csv(flights_folder() / "flights.csv.zip"))
 
@@ -154,7 +158,8 @@ def test_no_token_lies_in_state_notebooks_or_logs(journey: Journey) -> None:
     tokens = [path.read_text().strip().encode() for path in credentials.iterdir() if path.name.endswith("token")]
     assert len(tokens) >= 3
     sandbox = journey.home / "sandbox"
-    kept = (credentials, sandbox / "clusters")  # where the tokens live: their files, and the cluster's Secrets
+    # Where the tokens live: their files, the cluster's Secrets, and the person's own kubeconfigs.
+    kept = (credentials, sandbox / "clusters", journey.home / "kubeconfigs")
     for path in [*journey.home.rglob("*"), *journey.run_folder.rglob("*")]:
         is_theirs = path.name.startswith("state.db") or any(each in path.parents for each in kept)
         if path.is_file() and not is_theirs:
@@ -167,16 +172,53 @@ def test_a_persons_own_script_runs_with_one_command(journey: Journey, tmp_path: 
     script.write_text(
         "import ray\n"
         "ray.init(logging_level='ERROR')\n"
-        "print('sum', sum(ray.get([ray.remote(abs).remote(-i) for i in range(4)])))\n"
+        "print('sum', sum(ray.get([ray.remote(lambda i=i: i).remote() for i in range(4)])))\n"
     )
     assert "sum 6" in journey.mlp("job", "submit", str(script)).stdout
     assert "my.py" in journey.mlp("job", "list").stdout
 
 
-def _python() -> str:
-    import sys
+def test_ray_outlives_kill_9_of_the_sandbox_and_is_adopted(journey: Journey) -> None:
+    def raylets() -> set[int]:
+        return {process.pid for process in journey.processes() if "raylet" in process.name()}
 
-    return sys.executable
+    def restarts() -> dict[str, int]:
+        pods = journey.get("pods", "-n", TEAM)["items"]
+        return {pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["restartCount"] for pod in pods}
+
+    before, counts = raylets(), restarts()
+    assert before
+    os.kill(int(json.loads((journey.home / "sandbox" / "endpoints.json").read_text())["pid"]), signal.SIGKILL)
+    journey.mlp("sandbox", "start")
+    assert raylets() == before
+    journey.eventually("kubectl to answer as before", lambda: restarts() == counts or str(restarts()))
+    assert "SUCCEEDED" in journey.mlp("job", "list").stdout
+
+
+def test_a_notebook_runs_with_papermill_alone(journey: Journey, tmp_path: Path) -> None:
+    papermill = str(Path(sys.executable).with_name("papermill"))
+    notebook = str(PROJECT_FOLDER / "notebooks" / "05_ray_job.ipynb")
+    run([papermill, notebook, str(tmp_path / "out.ipynb"), "-p", "team", TEAM], journey.environment)
+    assert "arrivals by weather" in (tmp_path / "out.ipynb").read_text()
+
+
+def test_workers_are_a_parameter(journey: Journey) -> None:
+    journey.mlp("run", "--only", "04", "-p", "workers=1", "--out", str(journey.run_folder.with_name("one worker")))
+    assert journey.get("raycluster", "-n", TEAM, TEAM)["spec"]["workerGroupSpecs"][0]["replicas"] == 1
+
+
+def test_a_cluster_deleted_behind_terraforms_back_is_drift_and_clean_up_leaves_nothing(journey: Journey) -> None:
+    name = "projects/mlp-sandbox/locations/us-central1/clusters/mlp-dev"
+    script = f"from mlp_helpers import Platform; Platform.load().endpoints.container().delete_cluster(name='{name}')"
+    run([sys.executable, "-c", script], journey.environment)
+
+    def is_drift() -> object:
+        plan = journey.mlp("plan", "environment").stdout
+        return "google_container_cluster" in plan or plan
+
+    journey.eventually("the plan to make the cluster again", is_drift)
+    journey.mlp("run", "--only", "99", "--out", str(journey.run_folder.with_name("clean up")))
+    assert not [process.name() for process in journey.processes() if "raylet" in process.name()]
 
 
 def _clone(journey: Journey, tmp_path: Path) -> Path:
