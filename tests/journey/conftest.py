@@ -61,7 +61,10 @@ class Journey:
         found = []
         for process in psutil.process_iter():
             try:
-                if process.status() != psutil.STATUS_ZOMBIE and process.environ().get("MLP_HOME") == mark:
+                if process.status() == psutil.STATUS_ZOMBIE:
+                    continue
+                # Pods have an environment of their own, which names their folder below the home.
+                if any(value == mark or f"{mark}/" in value for value in process.environ().values()):
                     found.append(process)
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
