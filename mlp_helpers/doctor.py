@@ -63,11 +63,6 @@ def show_diagnosis(home: Path) -> Shown:
     return table(rows, caption="This machine")
 
 
-def find_terraform() -> str | None:
-    """Path of the terraform program, if there is one on the PATH."""
-    return shutil.which("terraform")
-
-
 def _python(home: Path) -> Iterator[Diagnosis]:
     yield Diagnosis("Python", ".".join(map(str, sys.version_info[:3])))
 
@@ -92,7 +87,7 @@ def _git(home: Path) -> Iterator[Diagnosis]:
 
 
 def _terraform(home: Path) -> Iterator[Diagnosis]:
-    program = find_terraform()
+    program = shutil.which("terraform")
     if program:
         version = _version([program, "version"])
         if version >= OLDEST_TERRAFORM:

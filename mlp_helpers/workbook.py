@@ -6,17 +6,17 @@ import ast
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mlp_helpers.display import Progress
 from mlp_helpers.errors import ConfigError
 from mlp_helpers.folders import PROJECT_FOLDER
+from mlp_helpers.workbook_report import write_report
+from mlp_helpers.workbook_run import NotebookRun, WorkbookRun
 
 NOTEBOOKS = PROJECT_FOLDER / "notebooks"
-CELL_SECONDS = 900  # one cell; Terraform against Google Cloud takes longest and has a longer limit of its own
-MOST_OUTPUT_LINES = 200
+CELL_SECONDS = 3600  # one cell: building a cluster in Google Cloud takes a quarter of an hour, and sometimes more
 
 
 @dataclass(frozen=True)
@@ -27,47 +27,6 @@ class Parameter:
     type: str
     default: object
     help: str
-
-
-@dataclass
-class NotebookRun:
-    """How one notebook went.
-
-    Args:
-        status: passed, failed, or not run.
-        error: The failing cell's message, in the helper's own words.
-    """
-
-    notebook: str
-    status: str = "not run"
-    seconds: float = 0.0
-    error: str = ""
-
-
-@dataclass
-class WorkbookRun:
-    """How the whole workbook went; what `summary.json` holds."""
-
-    folder: Path
-    started: str
-    parameters: dict[str, object]
-    notebooks: list[NotebookRun] = field(default_factory=list)
-
-    @property
-    def is_passed(self) -> bool:
-        """Whether every notebook ran to its end."""
-        return all(each.status == "passed" for each in self.notebooks)
-
-    def write(self) -> None:
-        """Write summary.json."""
-        content = {
-            "status": "passed" if self.is_passed else "failed",
-            "started": self.started,
-            "seconds": round(sum(each.seconds for each in self.notebooks), 1),
-            "parameters": self.parameters,
-            "notebooks": [asdict(each) for each in self.notebooks],
-        }
-        (self.folder / "summary.json").write_text(json.dumps(content, indent=2) + "\n")
 
 
 def select_notebooks(*, first: str = "", last: str = "", only: Sequence[str] = ()) -> list[Path]:
@@ -156,8 +115,6 @@ def run_workbook(
         parameters: What `check_parameters` returned.
         keep_going: Whether to run the rest after one failed.
     """
-    from mlp_helpers.workbook_report import write_report
-
     out.mkdir(parents=True, exist_ok=True)
     shown = {name: value for each in parameters.values() for name, value in each.items()}
     run = WorkbookRun(out, time.strftime("%Y-%m-%dT%H:%M:%S%z"), shown)
@@ -211,9 +168,3 @@ def _execute(
         result.status, result.error = "failed", f"{type(error).__name__}: {error}"
     finally:
         result.seconds = round(time.monotonic() - started, 1)
-
-
-def executed_cells(notebook: Path) -> dict[str, Any]:
-    """An executed notebook as the report reads it."""
-    content: dict[str, Any] = json.loads(notebook.read_text())
-    return content

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mlp_helpers.workbook import NotebookRun, WorkbookRun
+from mlp_helpers.workbook_run import NotebookRun, WorkbookRun
 
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
