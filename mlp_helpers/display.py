@@ -6,6 +6,7 @@ context manager it stalls every runner that builds on nbclient.
 
 from __future__ import annotations
 
+import base64
 import html
 import os
 import sys
@@ -99,6 +100,19 @@ def table(rows: Sequence[Mapping[str, object]], *, caption: str = "", limit: int
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"
     )
     return Shown("\n".join(filter(None, [caption, *lines, rest])), markup)
+
+
+class Picture:
+    """A drawn figure, as a PNG in the file and as a sentence where there are no pictures."""
+
+    def __init__(self, png: bytes, text: str) -> None:
+        self.png, self.text = png, text
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {"text/plain": self.text, "image/png": base64.b64encode(self.png).decode()}
 
 
 def log(title: str, lines: Sequence[str], *, tail: int = 40) -> Shown:

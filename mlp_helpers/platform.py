@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlp_helpers import configsync, fleet, gke, provisioning, teams
 from mlp_helpers.checks import Checks
 from mlp_helpers.config import PlatformConfig, load_config
 from mlp_helpers.config_file import describe_config
-from mlp_helpers.display import Progress, Shown, card, table
+from mlp_helpers.display import Picture, Progress, Shown, card, table
 from mlp_helpers.endpoints import Endpoints, connect
 from mlp_helpers.folders import PROJECT_FOLDER
 from mlp_helpers.kubernetes import Cluster
@@ -338,7 +338,7 @@ class Platform:
         """The delay statistics that the job left in the artifact bucket."""
         return self.artifacts.read_parquet(FLIGHTS_RESULTS)
 
-    def plot_flights_result(self, result: pd.DataFrame) -> Any:
+    def plot_flights_result(self, result: pd.DataFrame) -> Picture:
         """Mean delay by hour and by weather."""
         from mlp_helpers.plots import plot_delays
 

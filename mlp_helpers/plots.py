@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import io
+from typing import TYPE_CHECKING
+
+from mlp_helpers.display import Picture
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def plot_delays(result: pd.DataFrame) -> Any:
-    """Mean arrival delay in minutes, by hour of departure and by weather, as a matplotlib figure.
+def plot_delays(result: pd.DataFrame) -> Picture:
+    """Mean arrival delay in minutes, by hour of departure and by weather.
 
     Args:
         result: Columns group, value, flights, mean_delay_minutes, as jobs/flights/delays.py writes them.
@@ -25,4 +28,10 @@ def plot_delays(result: pd.DataFrame) -> Any:
     by_weather.barh(weather["value"], weather["mean_delay_minutes"], color="#2e7d32")
     by_weather.set(title="by weather", xlabel="mean delay, minutes")
     figure.suptitle("Arrival delay of flights from New York, 2013")
-    return figure
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=110)
+    worst = weather.iloc[-1]
+    text = (
+        f"Mean arrival delay by hour and by weather; worst: {worst['value']}, {worst['mean_delay_minutes']:.1f} minutes"
+    )
+    return Picture(png.getvalue(), text)

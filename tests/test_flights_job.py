@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import sys
 from types import ModuleType
@@ -11,6 +12,7 @@ import pytest
 
 from mlp_helpers.datasets import count_arrivals, flights_folder
 from mlp_helpers.folders import PROJECT_FOLDER
+from mlp_helpers.plots import plot_delays
 
 
 def load_job() -> ModuleType:
@@ -79,3 +81,11 @@ def test_the_figures_equal_those_of_a_plain_loop_over_all_flights(flights: pd.Da
 def test_the_arrivals_are_counted_from_the_table(flights: pd.DataFrame) -> None:
     assert len(flights) == 336_776
     assert count_arrivals() == 327_346
+
+
+def test_the_plot_is_a_picture_with_a_sentence_beside_it() -> None:
+    rows = [("hour", "05", -4.8), ("hour", "21", 18.4), ("weather", "clear", 4.4), ("weather", "rain or snow", 31.7)]
+    result = pd.DataFrame(rows, columns=["group", "value", "mean_delay_minutes"])
+    bundle = plot_delays(result)._repr_mimebundle_()
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+    assert "rain or snow, 31.7 minutes" in bundle["text/plain"]

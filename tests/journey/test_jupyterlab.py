@@ -83,10 +83,11 @@ def test_notebook_05_runs_in_jupyterlab(lab: tuple[int, str]) -> None:
         assert "✓ ok" in shown
         assert "SUCCEEDED" in shown
         assert "Traceback" not in shown
+        assert page.locator(".jp-OutputArea img").count() == 1
         page.evaluate(
             "() => { window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'}) }"
         )
-        page.wait_for_selector("body[data-jp-theme-light='false']", timeout=20_000)
+        page.wait_for_selector("body[data-jp-theme-light='false']", state="attached", timeout=20_000)
         page.screenshot(path=IMAGES / "05_ray_job_dark.png")
         browser.close()
     assert not outside
