@@ -28,6 +28,7 @@ from mlp_helpers.sandbox.node.ports import PortAllocator
 from mlp_helpers.sandbox.node.runtimes import Builtin, Runtimes
 from mlp_helpers.sandbox.node.specs import NodeSpec
 from mlp_helpers.sandbox.state import State
+from mlp_helpers.sandbox.tasks import end_tasks
 
 ADMINS = "system:masters"
 BUILTINS: dict[str, Builtin] = {**config_sync.BUILTINS, **kuberay.BUILTINS}
@@ -93,8 +94,7 @@ class EmulatedCluster:
         """End the pods, then the controllers, then the API server."""
         await self.kubelet.stop()
         if self._tasks is not None:
-            self._tasks.cancel()
-            await asyncio.gather(self._tasks, return_exceptions=True)
+            await end_tasks([self._tasks])
         await self._controllers.close()
         await self.api.stop()
 

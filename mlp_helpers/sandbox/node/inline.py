@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mlp_helpers.sandbox.node.logs import LogWriter
 from mlp_helpers.sandbox.node.processes import Exit
+from mlp_helpers.sandbox.tasks import end_tasks
 
 
 class _LogHandler(logging.Handler):
@@ -65,8 +66,8 @@ class InlineContainer:
 
     async def stop(self) -> Exit:
         """Cancel it."""
-        self._task.cancel()
-        return await self._task
+        await end_tasks([self._task])
+        return self._task.result()
 
 
 def write_exit(folder: Path, ended: Exit) -> None:

@@ -8,7 +8,6 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
@@ -30,6 +29,7 @@ from mlp_helpers.sandbox.node.processes import (
 from mlp_helpers.sandbox.node.runtimes import Runtimes
 from mlp_helpers.sandbox.node.services import EnvironmentFor, NodeServices
 from mlp_helpers.sandbox.node.specs import NodeSpec
+from mlp_helpers.sandbox.tasks import end_tasks
 
 _MEMORY_SECONDS = 2.0
 _RETRY_SECONDS = 1.0
@@ -113,9 +113,9 @@ class Kubelet:
         Args:
             keep_pods: Leave the processes to the next kubelet on this folder.
         """
-        await _cancel(self._tasks)
+        await end_tasks(self._tasks)
         await asyncio.gather(*self._ends.values(), return_exceptions=True)
-        await _cancel(self._lives.values())
+        await end_tasks(self._lives.values())
         if not keep_pods:
             workers = [worker for uid, worker in self._workers.items() if uid not in self._ends]
             for group in _in_order(workers):
@@ -172,7 +172,7 @@ class Kubelet:
     async def _end_pod(self, uid: str, grace_seconds: float) -> None:
         worker = self._workers[uid]
         if life := self._lives.pop(uid, None):
-            await _cancel([life])
+            await end_tasks([life])
         while True:
             try:
                 await worker.delete(grace_seconds)
@@ -244,10 +244,3 @@ def _in_order(workers: Iterable[PodWorker]) -> list[list[PodWorker]]:
         labels = worker.pod["metadata"].get("labels") or {}
         (first if labels.get(label) == value else last).append(worker)
     return [first, last]
-
-
-async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    found = list(tasks)
-    for task in found:
-        task.cancel()
-    await asyncio.gather(*found, return_exceptions=True)

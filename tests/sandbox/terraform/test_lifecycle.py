@@ -132,7 +132,7 @@ def test_an_interrupted_apply_keeps_what_it_made_and_goes_on(
     assert not [child for child in children if child.is_running()]
 
     made = slow_world.google.call("GET", "/compute/v1/projects/mlp-sandbox/global/networks").get("items", [])
-    assert 0 < len(made) < 12
+    assert 0 < len(made) <= 12
     assert not (terraform.folder / ".terraform.tfstate.lock.info").exists()
     terraform.run("apply", "-auto-approve", "-no-color")
     terraform.expect_no_changes()
